@@ -1,0 +1,82 @@
+//! Agents: acting, remembering, learning.
+
+use std::{
+    fmt,
+    io::{Read, Write},
+};
+
+use pliant_envs::{env::EnvSpec, vector::Batch};
+use tch::Tensor;
+
+use crate::{
+    clock::Clock,
+    error::Result,
+    intervention::Interventions,
+    learner::Learner,
+    metrics::Metrics,
+    probe::ProbeData,
+    seeds::{Seeds, Stream},
+    state::Checkpoint,
+};
+
+/// What an agent is built from.
+pub struct AgentContext<'a> {
+    /// The environments' specification.
+    pub env: &'a EnvSpec,
+    /// How many environments step together.
+    pub num_envs: usize,
+    /// The networks and optimiser, already built.
+    pub learner: Learner,
+    /// Where the agent's streams come from.
+    pub seeds: Seeds,
+}
+
+/// A checked configuration from which an agent can be built.
+pub trait AgentFactory: fmt::Debug {
+    /// Bytes of main memory the agent's replay takes.
+    fn replay_bytes(&self, env: &EnvSpec) -> u64;
+
+    /// Builds the agent.
+    fn build(&self, context: AgentContext<'_>) -> Result<Box<dyn Agent>>;
+}
+
+/// An agent: the runner calls `act`, `learn`, `observe` in this order, each once per step.
+pub trait Agent: Checkpoint {
+    /// The first observations of all environments, as a reset left them.
+    fn begin(&mut self, batch: &Batch);
+
+    /// Chooses one action per environment by the behaviour policy.
+    fn act(&mut self, clock: &Clock) -> Vec<usize>;
+
+    /// Makes the updates that are due on what the replay already holds.
+    fn learn(
+        &mut self,
+        clock: &mut Clock,
+        interventions: &mut Interventions,
+        metrics: &mut Metrics,
+    ) -> Result<()>;
+
+    /// Takes in what came of the actions.
+    fn observe(&mut self, actions: &[usize], batch: &Batch);
+
+    /// The evaluation policy: epsilon-greedy on observations u8 `[n, channels, height, width]`.
+    fn evaluate(&self, observations: &Tensor, epsilon: f64, stream: &mut Stream) -> Vec<usize>;
+
+    /// The networks and optimiser.
+    fn learner(&self) -> &Learner;
+
+    /// The networks and optimiser, for interventions.
+    fn learner_mut(&mut self) -> &mut Learner;
+
+    /// The replay, for probes.
+    fn data(&self) -> &dyn ProbeData;
+
+    /// Present value of the exploration rate, for logs.
+    fn exploration(&self, clock: &Clock) -> f64;
+
+    /// Writes the replay, which may be too large to copy.
+    fn save_replay(&self, out: &mut dyn Write) -> Result<()>;
+
+    /// Takes up a replay written by `save_replay` of the same configuration.
+    fn load_replay(&mut self, input: &mut dyn Read) -> Result<()>;
+}

@@ -1,0 +1,137 @@
+//! RMSProp, centred or not, with eps inside or outside the root.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::{Moments, Optimizer, require, require_decay, require_not_negative, require_positive};
+use crate::{
+    error::Result,
+    state::{Checkpoint, StateDict},
+};
+
+/// RMSProp (Hinton, 2012; centred: Graves, 2013).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RmsPropConfig {
+    /// Step size.
+    pub learning_rate: f64,
+    /// Decay of the running means of gradient and squared gradient, per update.
+    pub decay: f64,
+    /// Keeps the root away from zero.
+    pub eps: f64,
+    /// Where eps stands: `inside_root` (DQN, optax) or `outside_root` (PyTorch).
+    pub eps_position: EpsPosition,
+    /// Divide by the standard deviation of the gradient rather than its root mean square.
+    pub centered: bool,
+    /// Heavy-ball momentum on the scaled gradient.
+    pub momentum: f64,
+}
+
+impl Default for RmsPropConfig {
+    /// DQN Zoo's `double_q`.
+    fn default() -> Self {
+        Self {
+            learning_rate: 0.00025,
+            decay: 0.95,
+            eps: 0.01 / (32.0 * 32.0),
+            eps_position: EpsPosition::InsideRoot,
+            centered: true,
+            momentum: 0.0,
+        }
+    }
+}
+
+/// Where eps stands in RMSProp. With eps = 0.01 / 32^2 the floor of the divisor is 3.1e-3 inside
+/// the root and 9.8e-6 outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EpsPosition {
+    /// `g / sqrt(v + eps)`: DQN, optax, Dopamine.
+    InsideRoot,
+    /// `g / (sqrt(v) + eps)`: PyTorch.
+    OutsideRoot,
+}
+
+/// The RMSProp optimiser. Moments: `square` (mean squared gradient), `mean` (mean gradient, used if
+/// centred), `momentum`.
+#[derive(Debug)]
+pub struct RmsProp {
+    config: RmsPropConfig,
+    moments: Moments,
+}
+
+impl RmsProp {
+    /// An optimiser that has seen nothing yet.
+    pub fn build(config: RmsPropConfig) -> Result<Box<dyn Optimizer>, String> {
+        require_positive("learning_rate", config.learning_rate)?;
+        require_decay("decay", config.decay)?;
+        require_decay("momentum", config.momentum)?;
+        require_not_negative("eps", config.eps)?;
+        require(config.eps > 0.0 || !config.centered, "eps", config.eps, "above 0 if centered")?;
+        let names: &[&str] = match (config.centered, config.momentum > 0.0) {
+            (false, false) => &["square"],
+            (true, false) => &["square", "mean"],
+            (false, true) => &["square", "momentum"],
+            (true, true) => &["square", "mean", "momentum"],
+        };
+        Ok(Box::new(Self { config, moments: Moments::new(names) }))
+    }
+}
+
+impl Optimizer for RmsProp {
+    fn step_variable(&mut self, name: &str, variable: &Tensor, gradient: &Tensor) {
+        let RmsPropConfig { learning_rate, decay, eps, centered, momentum, .. } = self.config;
+        let moments = &mut self.moments.advance(name, variable).tensors;
+        let _ = moments[0].g_mul_scalar_(decay).addcmul_(&(gradient * (1.0 - decay)), gradient);
+        let mut variance = moments[0].shallow_clone();
+        if centered {
+            let _ = moments[1].lerp_(gradient, 1.0 - decay);
+            variance = (variance - moments[1].square()).clamp_min_(0.0); // rounding can go below
+        }
+        let mut divisor = match self.config.eps_position {
+            EpsPosition::InsideRoot => (variance + eps).sqrt(),
+            EpsPosition::OutsideRoot => variance.sqrt() + eps,
+        };
+        let mut variable = variable.shallow_clone();
+        if momentum > 0.0 {
+            let velocity = moments.last_mut().expect("made with momentum");
+            let _ = velocity.g_mul_scalar_(momentum).g_add_(&(gradient / divisor));
+            let _ = variable.g_sub_(&(&*velocity * learning_rate));
+        } else {
+            let _ = divisor.reciprocal_().g_mul_(gradient);
+            let _ = variable.g_sub_(&(divisor * learning_rate));
+        }
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.config.learning_rate
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.config.learning_rate = learning_rate;
+    }
+
+    fn moments(&self) -> &Moments {
+        &self.moments
+    }
+
+    fn moments_mut(&mut self) -> &mut Moments {
+        &mut self.moments
+    }
+
+    fn fork(&self) -> Box<dyn Optimizer> {
+        Box::new(Self { config: self.config.clone(), moments: self.moments.fork() })
+    }
+}
+
+impl Checkpoint for RmsProp {
+    fn save(&self, state: &mut StateDict) {
+        state.put("learning_rate", &self.config.learning_rate);
+        state.put_part("moments", &self.moments);
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<()> {
+        self.config.learning_rate = state.get("learning_rate")?;
+        state.load_part("moments", &mut self.moments)
+    }
+}

@@ -1,0 +1,89 @@
+//! Stochastic gradient descent, with heavy-ball momentum.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::{Moments, Optimizer, require_decay, require_positive};
+use crate::{
+    error::Result,
+    state::{Checkpoint, StateDict},
+};
+
+/// Stochastic gradient descent: `v = momentum * v + g`, the step is `lr * v`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SgdConfig {
+    /// Step size.
+    pub learning_rate: f64,
+    /// Share of the last step that is kept.
+    pub momentum: f64,
+}
+
+impl Default for SgdConfig {
+    /// Figure 2 of Lyle et al. (2023).
+    fn default() -> Self {
+        Self { learning_rate: 0.001, momentum: 0.0 }
+    }
+}
+
+/// The SGD optimiser. Moment: `momentum`, if there is any.
+#[derive(Debug)]
+pub struct Sgd {
+    config: SgdConfig,
+    moments: Moments,
+}
+
+impl Sgd {
+    /// An optimiser that has seen nothing yet.
+    pub fn build(config: SgdConfig) -> Result<Box<dyn Optimizer>, String> {
+        require_positive("learning_rate", config.learning_rate)?;
+        require_decay("momentum", config.momentum)?;
+        let names: &[&str] = if config.momentum > 0.0 { &["momentum"] } else { &[] };
+        Ok(Box::new(Self { config, moments: Moments::new(names) }))
+    }
+}
+
+impl Optimizer for Sgd {
+    fn step_variable(&mut self, name: &str, variable: &Tensor, gradient: &Tensor) {
+        let SgdConfig { learning_rate, momentum } = self.config;
+        let mut variable = variable.shallow_clone();
+        let slot = self.moments.advance(name, &variable);
+        let step = match slot.tensors.first_mut() {
+            Some(velocity) => velocity.g_mul_scalar_(momentum).g_add_(gradient),
+            None => gradient.shallow_clone(),
+        };
+        let _ = variable.g_sub_(&(step * learning_rate));
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.config.learning_rate
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.config.learning_rate = learning_rate;
+    }
+
+    fn moments(&self) -> &Moments {
+        &self.moments
+    }
+
+    fn moments_mut(&mut self) -> &mut Moments {
+        &mut self.moments
+    }
+
+    fn fork(&self) -> Box<dyn Optimizer> {
+        Box::new(Self { config: self.config.clone(), moments: self.moments.fork() })
+    }
+}
+
+impl Checkpoint for Sgd {
+    fn save(&self, state: &mut StateDict) {
+        state.put("learning_rate", &self.config.learning_rate);
+        state.put_part("moments", &self.moments);
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<()> {
+        self.config.learning_rate = state.get("learning_rate")?;
+        state.load_part("moments", &mut self.moments)
+    }
+}

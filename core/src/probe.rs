@@ -1,0 +1,103 @@
+//! Probes: plug-ins that measure whether a network can still learn. They read only.
+
+use tch::Tensor;
+
+use crate::{
+    clock::{Clock, Every},
+    error::Result,
+    learner::Learner,
+    metrics::Metrics,
+    seeds::{Seeds, Stream},
+    state::{Checkpoint, StateDict},
+};
+
+/// A batch of transitions. Observations are u8 `[batch, channels, height, width]`.
+#[derive(Debug)]
+pub struct Transitions {
+    /// Observations before the action.
+    pub s_tm1: Tensor,
+    /// Actions, i64 `[batch]`.
+    pub a_tm1: Tensor,
+    /// Rewards, f32 `[batch]`.
+    pub r_t: Tensor,
+    /// What the next state's value is multiplied by, f32 `[batch]`: 0 if terminated.
+    pub discount_t: Tensor,
+    /// Observations after the action.
+    pub s_t: Tensor,
+}
+
+/// Where probes take their data from: the replay, or a supervised stream.
+pub trait ProbeData {
+    /// `batch` transitions drawn uniformly by `stream`; `None` while there are none to draw from.
+    fn transitions(&self, batch: usize, stream: &mut Stream) -> Option<Transitions>;
+}
+
+/// A measurement of a learner.
+pub trait Probe: Checkpoint {
+    /// How often it measures.
+    fn every(&self) -> Every;
+
+    /// Measures and leaves the results in `metrics`. `stream` is this probe's own.
+    fn measure(
+        &mut self,
+        learner: &Learner,
+        data: &dyn ProbeData,
+        stream: &mut Stream,
+        metrics: &mut Metrics,
+    ) -> Result<()>;
+}
+
+struct Installed {
+    name: String,
+    probe: Box<dyn Probe>,
+    stream: Stream,
+}
+
+/// The probes of a run.
+#[derive(Default)]
+pub struct Probes(Vec<Installed>);
+
+impl Probes {
+    /// Gives each its own stream; names are made of kind and position.
+    pub fn new(parts: Vec<(String, Box<dyn Probe>)>, seeds: &Seeds) -> Self {
+        let install = |(index, (kind, probe)): (usize, (String, _))| {
+            let name = format!("{index}_{kind}");
+            Installed { stream: seeds.stream(&format!("probes/{name}")), name, probe }
+        };
+        Self(parts.into_iter().enumerate().map(install).collect())
+    }
+
+    /// Runs those that came due between two readings of the clock.
+    pub fn measure_due(
+        &mut self,
+        before: &Clock,
+        after: &Clock,
+        learner: &Learner,
+        data: &dyn ProbeData,
+        metrics: &mut Metrics,
+    ) -> Result<()> {
+        for Installed { probe, stream, .. } in &mut self.0 {
+            if probe.every().is_due(before, after) {
+                probe.measure(learner, data, stream, metrics)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Checkpoint for Probes {
+    fn save(&self, state: &mut StateDict) {
+        for Installed { name, probe, stream } in &self.0 {
+            state.put(&format!("{name}_stream"), stream);
+            state.put_part(name, probe.as_ref());
+        }
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<()> {
+        for Installed { name, probe, stream } in &mut self.0 {
+            *stream = state.get(&format!("{name}_stream"))?;
+            state.load_part(name, probe.as_mut())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,3 @@
+//! Environments of pliant.
+pub mod env;
+pub mod vector;
