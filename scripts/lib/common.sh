@@ -30,13 +30,11 @@ if [[ -n ${LIBTORCH:-} && -d $LIBTORCH ]]; then
     export LIBTORCH
 fi
 
-# fetch_mnist PROGRAM: once per checkout. Failing is no error here: only what needs MNIST stops, with its reason.
+# fetch_mnist PROGRAM: unless it is there. Failing is no error here: what needs MNIST stops by itself and says why.
 fetch_mnist() {
-    local done_file="$deps/mnist-fetched"
-    [[ -e $done_file ]] && return
-    if "$1" fetch mnist </dev/null >&2; then
-        : >"$done_file"
-    else
-        say "MNIST is not there yet; what needs it will say so (later: scripts/pliant fetch mnist)"
-    fi
+    local folder="${PLIANT_DATA:-$cache/data}/mnist"
+    [[ -e $folder/train-images-idx3-ubyte && -e $folder/train-labels-idx1-ubyte &&
+        -e $folder/t10k-images-idx3-ubyte && -e $folder/t10k-labels-idx1-ubyte ]] && return
+    "$1" fetch mnist </dev/null >/dev/null ||
+        say "MNIST could not be fetched; what needs it will say so (later: scripts/pliant fetch mnist)"
 }
