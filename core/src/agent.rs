@@ -56,6 +56,9 @@ pub trait Agent: Checkpoint {
         metrics: &mut Metrics,
     ) -> Result<()>;
 
+    /// What the updates since the last call gave, averaged; called when a log period ends.
+    fn drain_metrics(&mut self, metrics: &mut Metrics);
+
     /// Takes in what came of the actions.
     fn observe(&mut self, actions: &[usize], batch: &Batch);
 

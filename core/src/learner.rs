@@ -44,7 +44,8 @@ impl Learner {
     /// One update: extra losses, backward, hooks, optimiser step, and every `target_period_updates`
     /// the copy to the target network. `loss` is a scalar tensor.
     ///
-    /// An error if the loss is not a finite number; nothing has changed then.
+    /// Returns the loss with all extra terms, which has been read anyway. An error if it is not a
+    /// finite number; nothing has changed then.
     pub fn update(
         &mut self,
         loss: Tensor,
@@ -52,9 +53,9 @@ impl Learner {
         interventions: &mut Interventions,
         clock: &mut Clock,
         metrics: &mut Metrics,
-    ) -> Result<()> {
+    ) -> Result<f64> {
         let loss = interventions.add_losses(loss, self, clock, metrics);
-        self.check_finite(&loss)?;
+        let value = self.finite_value(&loss)?;
         self.online.variables().zero_grad();
         loss.backward();
         interventions.after_backward(self, clock, metrics);
@@ -66,13 +67,13 @@ impl Learner {
             self.target.variables().copy_from(self.online.variables());
             interventions.on_target_update(self, clock, metrics);
         }
-        Ok(())
+        Ok(value)
     }
 
-    fn check_finite(&self, loss: &Tensor) -> Result<()> {
+    fn finite_value(&self, loss: &Tensor) -> Result<f64> {
         let value = loss.double_value(&[]);
         if value.is_finite() {
-            return Ok(());
+            return Ok(value);
         }
         Err(Error::Invalid(format!(
             "the loss of update {} is {value}: the learning rate may be too high",

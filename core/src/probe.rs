@@ -1,6 +1,6 @@
 //! Probes: plug-ins that measure whether a network can still learn. They read only.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::{
     clock::{Clock, Every},
@@ -24,6 +24,19 @@ pub struct Transitions {
     pub discount_t: Tensor,
     /// Observations after the action.
     pub s_t: Tensor,
+}
+
+impl Transitions {
+    /// The same transitions in a device's memory.
+    pub fn to_device(&self, device: Device) -> Self {
+        Self {
+            s_tm1: self.s_tm1.to_device(device),
+            a_tm1: self.a_tm1.to_device(device),
+            r_t: self.r_t.to_device(device),
+            discount_t: self.discount_t.to_device(device),
+            s_t: self.s_t.to_device(device),
+        }
+    }
 }
 
 /// Where probes take their data from: the replay, or a supervised stream.

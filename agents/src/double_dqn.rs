@@ -1,0 +1,251 @@
+//! Double DQN (van Hasselt et al., 2016) as DQN Zoo runs it.
+
+mod config;
+
+use std::io::{Read, Write};
+
+pub use config::{DoubleDqnConfig, Epsilon, Factory};
+use pliant_core::{
+    agent::{Agent, AgentContext},
+    clock::{Clock, crossings},
+    envs::vector::Batch,
+    error::Result,
+    head::select_action,
+    intervention::Interventions,
+    learner::Learner,
+    metrics::Metrics,
+    probe::{ProbeData, Transitions},
+    schedule::LinearSchedule,
+    seeds::Stream,
+    state::{Checkpoint, StateDict},
+};
+use tch::{Kind, Tensor, no_grad};
+
+use crate::{
+    acting::{FrameStacks, epsilon_greedy},
+    replay::Replay,
+    td::double_q_target,
+};
+
+/// An epsilon-greedy agent that learns by Double Q-learning from replay.
+pub struct DoubleDqn {
+    config: DoubleDqnConfig,
+    epsilon: LinearSchedule,
+    num_envs: usize,
+    num_actions: usize,
+    learner: Learner,
+    replay: Replay,
+    stacks: FrameStacks,
+    exploration: Stream,
+    sampling: Stream,
+    /// Agent steps at the last call of `learn`.
+    learned_at: u64,
+    window: Window,
+}
+
+impl DoubleDqn {
+    /// An agent with a checked configuration. An error if the replay cannot be had.
+    fn new(config: DoubleDqnConfig, context: AgentContext<'_>) -> Result<Self> {
+        let AgentContext { env, num_envs, learner, seeds } = context;
+        let capacity = config.replay_capacity as usize;
+        Ok(Self {
+            epsilon: config.epsilon.schedule(),
+            num_envs,
+            num_actions: env.actions.len(),
+            window: Window::new(&learner),
+            learner,
+            replay: Replay::new(env, num_envs, capacity, config.discount)?,
+            stacks: FrameStacks::new(env, num_envs),
+            exploration: seeds.stream("agent/exploration"),
+            sampling: seeds.stream("agent/replay"),
+            learned_at: 0,
+            config,
+        })
+    }
+
+    /// One update; nothing while the replay is empty.
+    fn update(
+        &mut self,
+        clock: &mut Clock,
+        interventions: &mut Interventions,
+        metrics: &mut Metrics,
+    ) -> Result<()> {
+        let batch_size = self.config.batch_size as usize;
+        let Some(batch) = self.replay.sample(batch_size, &mut self.sampling) else { return Ok(()) };
+        let batch = batch.to_device(self.learner.online.device());
+        let target = self.target(&batch);
+        let outputs = self.learner.online.forward(&batch.s_tm1, None);
+        let head = self.learner.online.head();
+        let losses = head.loss(&outputs, &batch.a_tm1, &target, self.config.td_loss);
+        let q_tm1 = head.q_values(&outputs.detach());
+        let period = self.config.target_period_updates;
+        let loss = losses.mean(Kind::Float);
+        let loss = self.learner.update(loss, period, interventions, clock, metrics)?;
+        self.window.add(loss, &target, &select_action(&q_tm1, &batch.a_tm1));
+        Ok(())
+    }
+
+    /// What `q_tm1[a_tm1]` should be, f32 `[batch]`.
+    fn target(&self, batch: &Transitions) -> Tensor {
+        no_grad(|| {
+            let q_t_value = self.learner.target.q_values(&batch.s_t);
+            let q_t_selector = self.learner.online.q_values(&batch.s_t);
+            double_q_target(&batch.r_t, &batch.discount_t, &q_t_value, &q_t_selector)
+        })
+    }
+}
+
+impl Agent for DoubleDqn {
+    fn begin(&mut self, batch: &Batch) {
+        self.stacks.begin(&batch.frames);
+        for (env, frame) in batch.frames.chunks_exact(self.stacks.frame_len()).enumerate() {
+            self.replay.begin(env, frame);
+        }
+    }
+
+    fn act(&mut self, clock: &Clock) -> Vec<usize> {
+        let epsilon = self.epsilon.value(clock.frames);
+        let q_values = || no_grad(|| self.learner.online.q_values(&self.stacks.observations()));
+        epsilon_greedy(epsilon, self.num_envs, self.num_actions, &mut self.exploration, q_values)
+    }
+
+    fn learn(
+        &mut self,
+        clock: &mut Clock,
+        interventions: &mut Interventions,
+        metrics: &mut Metrics,
+    ) -> Result<()> {
+        let period = self.config.update_every_agent_steps;
+        let due = crossings(period, self.learned_at, clock.agent_steps);
+        self.learned_at = clock.agent_steps;
+        if self.replay.added() < self.config.learning_starts {
+            return Ok(());
+        }
+        (0..due).try_for_each(|_| self.update(clock, interventions, metrics))
+    }
+
+    fn drain_metrics(&mut self, metrics: &mut Metrics) {
+        self.window.drain(metrics);
+        metrics.scalar("train/replay_transitions", self.replay.len() as f64);
+    }
+
+    fn observe(&mut self, actions: &[usize], batch: &Batch) {
+        self.stacks.observe(batch);
+        let frames = batch.frames.chunks_exact(self.stacks.frame_len());
+        let finals = batch.final_frames.chunks_exact(self.stacks.frame_len());
+        let outcomes = actions.iter().zip(&batch.steps);
+        for (env, ((frame, last), (action, step))) in frames.zip(finals).zip(outcomes).enumerate() {
+            if step.is_last() {
+                self.replay.add(env, *action, step, last);
+                self.replay.begin(env, frame);
+            } else {
+                self.replay.add(env, *action, step, frame);
+            }
+        }
+    }
+
+    fn evaluate(&self, observations: &Tensor, epsilon: f64, stream: &mut Stream) -> Vec<usize> {
+        let count = observations.size()[0] as usize;
+        let q_values = || no_grad(|| self.learner.online.q_values(observations));
+        epsilon_greedy(epsilon, count, self.num_actions, stream, q_values)
+    }
+
+    fn learner(&self) -> &Learner {
+        &self.learner
+    }
+
+    fn learner_mut(&mut self) -> &mut Learner {
+        &mut self.learner
+    }
+
+    fn data(&self) -> &dyn ProbeData {
+        &self.replay
+    }
+
+    fn exploration(&self, clock: &Clock) -> f64 {
+        self.epsilon.value(clock.frames)
+    }
+
+    fn save_replay(&self, out: &mut dyn Write) -> Result<()> {
+        self.replay.save(out)
+    }
+
+    fn load_replay(&mut self, input: &mut dyn Read) -> Result<()> {
+        self.replay.load(input)
+    }
+}
+
+impl Checkpoint for DoubleDqn {
+    fn save(&self, state: &mut StateDict) {
+        state.put("learned_at_agent_steps", &self.learned_at);
+        state.put("exploration_stream", &self.exploration);
+        state.put("sampling_stream", &self.sampling);
+        state.put_part("learner", &self.learner);
+        state.put_part("stacks", &self.stacks);
+        state.put_part("window", &self.window);
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<()> {
+        self.learned_at = state.get("learned_at_agent_steps")?;
+        self.exploration = state.get("exploration_stream")?;
+        self.sampling = state.get("sampling_stream")?;
+        state.load_part("learner", &mut self.learner)?;
+        state.load_part("stacks", &mut self.stacks)?;
+        state.load_part("window", &mut self.window)
+    }
+}
+
+/// Means over the updates since they were last asked for. The sums stay on the device, so that an
+/// update need not wait for them.
+struct Window {
+    updates: u64,
+    loss: f64,
+    /// f64 `[2]`: mean |TD error| and mean Q-value of the taken actions, summed over updates.
+    sums: Tensor,
+}
+
+impl Window {
+    fn new(learner: &Learner) -> Self {
+        let sums = Tensor::zeros([2], (Kind::Double, learner.online.device()));
+        Self { updates: 0, loss: 0.0, sums }
+    }
+
+    /// `target` and `q_a_tm1`, the Q-values of the actions taken: f32 `[batch]`.
+    fn add(&mut self, loss: f64, target: &Tensor, q_a_tm1: &Tensor) {
+        no_grad(|| {
+            let td_error = (target - q_a_tm1).abs().mean(Kind::Double);
+            let q_mean = q_a_tm1.mean(Kind::Double);
+            self.sums += Tensor::stack(&[td_error, q_mean], 0);
+        });
+        self.loss += loss;
+        self.updates += 1;
+    }
+
+    /// Leaves the means in `metrics` and starts anew; nothing if there was no update.
+    fn drain(&mut self, metrics: &mut Metrics) {
+        if self.updates == 0 {
+            return;
+        }
+        let updates = self.updates as f64;
+        metrics.scalar("train/loss", self.loss / updates);
+        metrics.scalar("train/td_error", self.sums.double_value(&[0]) / updates);
+        metrics.scalar("train/q_mean", self.sums.double_value(&[1]) / updates);
+        let _ = self.sums.zero_();
+        self.loss = 0.0;
+        self.updates = 0;
+    }
+}
+
+impl Checkpoint for Window {
+    fn save(&self, state: &mut StateDict) {
+        state.put("updates", &self.updates);
+        state.put("loss", &self.loss);
+        state.put_tensor("sums", &self.sums);
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<()> {
+        self.updates = state.get("updates")?;
+        self.loss = state.get("loss")?;
+        state.copy_tensor("sums", &mut self.sums)
+    }
+}

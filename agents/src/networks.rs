@@ -1,0 +1,9 @@
+//! Kinds of network.
+
+mod layers;
+mod mlp;
+mod nature;
+
+pub use layers::{Sequential, SequentialBuilder};
+pub use mlp::{Mlp, MlpConfig};
+pub use nature::{Nature, NatureConfig};

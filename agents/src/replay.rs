@@ -1,0 +1,199 @@
+//! Experience replay: uniform over the latest transitions, each frame stored once.
+
+mod ring;
+mod storage;
+#[cfg(test)]
+mod tests;
+
+use std::iter;
+
+use pliant_core::{
+    envs::env::{EnvSpec, FrameShape, StackPadding, Step},
+    error::{Error, Result},
+    probe::{ProbeData, Transitions},
+    seeds::Stream,
+};
+use rand::Rng;
+use ring::Ring;
+use tch::{Device, Kind, Tensor};
+
+/// The latest transitions of several environments.
+///
+/// Every environment has a ring of frames of its own; stacks are put together when a batch is drawn. Time
+/// in a ring, where an episode of three steps was followed by a reset (`T` marks frames at which a
+/// transition begins):
+///
+/// ```text
+/// slot      0     1     2     3     4     5
+/// frame     o0    o1    o2    o3    p0    p1      o3: the episode's final observation
+/// begins    T     T     T     -     T     -       p1: what the environment shows now
+/// age       0     1     2     3     0     1       frames of the same episode before it
+/// ```
+///
+/// A transition that begins at slot i ends at slot i + 1, so none mixes two episodes. A cut-off
+/// (truncated) episode's last transition keeps its discount: the final observation has a value.
+pub struct Replay {
+    shape: StackShape,
+    discount: f64,
+    actions: usize,
+    rings: Vec<Ring>,
+    added: u64,
+}
+
+/// How observations are put together from frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct StackShape {
+    frame: FrameShape,
+    stack: usize,
+    padding: StackPadding,
+}
+
+impl StackShape {
+    fn of(spec: &EnvSpec) -> Self {
+        Self { frame: spec.frame, stack: spec.frame_stack, padding: spec.stack_padding }
+    }
+
+    /// Bytes of one observation.
+    fn len(&self) -> usize {
+        self.stack * self.frame.len()
+    }
+}
+
+impl Replay {
+    /// An empty replay for `num_envs` environments that holds at most `capacity` transitions, shared
+    /// evenly. `discount` is multiplied into every step's own.
+    ///
+    /// Memory is taken as it is filled; an error if there is not enough address space.
+    pub fn new(spec: &EnvSpec, num_envs: usize, capacity: usize, discount: f64) -> Result<Self> {
+        if num_envs == 0 || capacity < num_envs {
+            return Err(Error::Invalid(format!(
+                "a replay of {capacity} transitions cannot serve {num_envs} environments, expected \
+                 at least one transition for each"
+            )));
+        }
+        if spec.frame_stack == 0 || spec.frame_stack > usize::from(u8::MAX) {
+            let stack = spec.frame_stack;
+            return Err(Error::Invalid(format!("a stack of {stack} frames, expected 1 to 255")));
+        }
+        let shape = StackShape::of(spec);
+        let ring = || Ring::new(shape, capacity / num_envs);
+        let rings = iter::repeat_with(ring).take(num_envs).collect::<Result<_>>()?;
+        Ok(Self { shape, discount, actions: spec.actions.len(), rings, added: 0 })
+    }
+
+    /// Bytes a full replay of `capacity` transitions takes.
+    pub fn bytes(spec: &EnvSpec, capacity: usize) -> u64 {
+        let slot = spec.frame.len() + ring::COLUMN_BYTES;
+        (capacity as u64).saturating_mul(slot as u64)
+    }
+
+    /// Transitions that can be drawn now.
+    pub fn len(&self) -> usize {
+        self.rings.iter().map(Ring::transitions).sum()
+    }
+
+    /// True if there is nothing to draw.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Transitions ever added.
+    pub fn added(&self) -> u64 {
+        self.added
+    }
+
+    /// Takes in the first frame of an environment's episode.
+    pub fn begin(&mut self, env: usize, frame: &[u8]) {
+        self.rings[env].begin(frame);
+    }
+
+    /// Takes in a step and the frame that followed it: the episode's final one if the step was the
+    /// last, in which case [`Self::begin`] comes next.
+    pub fn add(&mut self, env: usize, action: usize, step: &Step, frame: &[u8]) {
+        let discount = if step.terminated { 0.0 } else { step.discount };
+        self.rings[env].add(action as u32, step.reward, discount, frame);
+        self.added += 1;
+    }
+
+    /// `batch` transitions drawn uniformly, with replacement; `None` while there are none.
+    pub fn sample(&self, batch: usize, stream: &mut Stream) -> Option<Transitions> {
+        if self.is_empty() {
+            return None;
+        }
+        let places: Vec<Place<'_>> = (0..batch).map(|_| self.draw(stream)).collect();
+        Some(self.gather(&places))
+    }
+
+    /// One transition, uniformly: any slot of any ring, until one is hit at which a transition begins.
+    /// Of the slots at least one in three does.
+    fn draw(&self, stream: &mut Stream) -> Place<'_> {
+        let slots: u64 = self.rings.iter().map(Ring::window_len).sum();
+        loop {
+            let place = self.place(stream.random_range(0..slots));
+            if place.ring.begins_transition(place.index) {
+                return place;
+            }
+        }
+    }
+
+    /// The slot of this number when the rings' windows are laid one after the other.
+    fn place(&self, mut number: u64) -> Place<'_> {
+        for ring in &self.rings {
+            if number < ring.window_len() {
+                return Place { ring, index: ring.window().start + number };
+            }
+            number -= ring.window_len();
+        }
+        unreachable!("drawn below the number of slots")
+    }
+
+    fn gather(&self, places: &[Place<'_>]) -> Transitions {
+        let actions: Vec<i64> =
+            places.iter().map(|at| i64::from(at.ring.action(at.index))).collect();
+        let rewards: Vec<f32> = places.iter().map(|at| at.ring.reward(at.index)).collect();
+        let discount =
+            |at: &Place<'_>| (self.discount * f64::from(at.ring.discount(at.index))) as f32;
+        let discounts: Vec<f32> = places.iter().map(discount).collect();
+        Transitions {
+            s_tm1: self.observations(places, 0),
+            a_tm1: Tensor::from_slice(&actions),
+            r_t: Tensor::from_slice(&rewards),
+            discount_t: Tensor::from_slice(&discounts),
+            s_t: self.observations(places, 1),
+        }
+    }
+
+    /// u8 `[batch, stack * channels, height, width]`, `later` slots after where the transitions begin.
+    fn observations(&self, places: &[Place<'_>], later: u64) -> Tensor {
+        let FrameShape { channels, height, width } = self.shape.frame;
+        let planes = self.shape.stack * channels;
+        filled([places.len(), planes, height, width], |bytes| {
+            for (at, place) in bytes.chunks_exact_mut(self.shape.len()).zip(places) {
+                place.ring.write_stack(place.index + later, at);
+            }
+        })
+    }
+}
+
+impl ProbeData for Replay {
+    fn transitions(&self, batch: usize, stream: &mut Stream) -> Option<Transitions> {
+        self.sample(batch, stream)
+    }
+}
+
+/// Where a transition begins.
+struct Place<'a> {
+    ring: &'a Ring,
+    index: u64,
+}
+
+/// A new u8 tensor in the CPU's memory whose bytes `fill` writes.
+fn filled(shape: [usize; 4], fill: impl FnOnce(&mut [u8])) -> Tensor {
+    let tensor = Tensor::zeros(shape.map(|size| size as i64), (Kind::Uint8, Device::Cpu));
+    // SAFETY: a new CPU tensor is contiguous, holds `numel` initialised bytes, and no one else
+    // has it yet.
+    let bytes =
+        unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<u8>(), tensor.numel()) };
+    fill(bytes);
+    tensor
+}

@@ -1,0 +1,88 @@
+//! Layer normalisation of every hidden layer.
+
+use pliant_core::{
+    error::Result,
+    intervention::Intervention,
+    network::{NetworkPlan, Norm, NormPosition},
+    state::{Checkpoint, StateDict},
+};
+use serde::{Deserialize, Serialize};
+
+/// Layer normalisation (Ba et al., 2016) of every hidden layer, over all units of an observation; of
+/// a convolution over channels, rows and columns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LayerNormConfig {
+    /// Before or after the activation; Lyle et al. (2023) do not say which they used.
+    pub position: NormPosition,
+    /// A learned scale and offset for each unit (of a convolution: for each channel).
+    pub affine: bool,
+    /// Added to the variance.
+    pub eps: f64,
+}
+
+impl Default for LayerNormConfig {
+    fn default() -> Self {
+        Self { position: NormPosition::BeforeActivation, affine: true, eps: 1e-5 }
+    }
+}
+
+/// Plans a normalisation; has nothing to do while the network learns.
+#[derive(Debug)]
+pub struct LayerNorm(LayerNormConfig);
+
+impl LayerNorm {
+    /// Checks the settings.
+    pub fn build(config: LayerNormConfig) -> Result<Box<dyn Intervention>, String> {
+        if !(config.eps > 0.0 && config.eps.is_finite()) {
+            return Err(format!("`eps` is {}, expected a number above 0", config.eps));
+        }
+        Ok(Box::new(Self(config)))
+    }
+}
+
+impl Intervention for LayerNorm {
+    fn plan(&self, plan: &mut NetworkPlan) -> Result<(), String> {
+        if let Some(norm) = &plan.norm {
+            return Err(format!("the network already has a normalisation: {norm:?}"));
+        }
+        let LayerNormConfig { position, affine, eps } = self.0;
+        plan.norm = Some(Norm { position, affine, eps });
+        Ok(())
+    }
+}
+
+impl Checkpoint for LayerNorm {
+    fn save(&self, _state: &mut StateDict) {}
+
+    fn load(&mut self, _state: &StateDict) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_normalisation_is_refused_and_the_first_named() {
+        let build = |config| LayerNorm::build(config).expect("valid settings");
+        let first = LayerNormConfig { eps: 0.25, affine: false, ..LayerNormConfig::default() };
+        let mut plan = NetworkPlan::default();
+        build(first).plan(&mut plan).expect("nothing is planned yet");
+        let norm = Norm { position: NormPosition::BeforeActivation, affine: false, eps: 0.25 };
+        assert_eq!(plan.norm, Some(norm));
+        let message = build(LayerNormConfig::default()).plan(&mut plan).expect_err("a second one");
+        assert!(message.contains("already") && message.contains("eps: 0.25"), "{message}");
+        assert_eq!(plan.norm, Some(norm), "a refusal changes nothing");
+    }
+
+    #[test]
+    fn an_eps_of_zero_is_refused() {
+        for eps in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let config = LayerNormConfig { eps, ..LayerNormConfig::default() };
+            let message = LayerNorm::build(config).err().expect("refused");
+            assert!(message.contains("`eps`"), "{message}");
+        }
+    }
+}
