@@ -59,3 +59,54 @@ fn require_positive(key: &str, value: f64) -> Result<(), String> {
 fn require_not_negative(key: &str, value: f64) -> Result<(), String> {
     require(value.is_finite() && value >= 0.0, key, value, "a number of at least 0")
 }
+
+#[cfg(test)]
+mod testing {
+    use tch::{Device, Kind, Tensor, no_grad};
+
+    use super::Optimizer;
+    use crate::{
+        seeds::Seeds,
+        variables::{Init, VariableSource, Variables},
+    };
+
+    /// One variable `w` of this shape.
+    pub fn variable(shape: &[i64], values: &[f32]) -> Variables {
+        let mut stream = Seeds::new(0).stream("unused");
+        let mut source = VariableSource::draw(&mut stream, Device::Cpu);
+        let variable = source.variable("w", shape, Init::Zeros);
+        no_grad(|| variable.shallow_clone().copy_(&Tensor::from_slice(values).reshape(shape)));
+        source.finish()
+    }
+
+    /// One step with this gradient on every element.
+    pub fn step(optimizer: &mut dyn Optimizer, variables: &Variables, gradient: f64) {
+        variables.zero_grad();
+        (variables.get("w").expect("w") * gradient).sum(Kind::Float).backward();
+        optimizer.step(variables);
+    }
+
+    pub fn numbers(variables: &Variables) -> Vec<f32> {
+        let flat = variables.get("w").expect("w").detach().reshape([-1]);
+        Vec::try_from(&flat).expect("a flat f32 tensor")
+    }
+
+    /// Where a single parameter at 0 stands after these gradients.
+    pub fn walk(optimizer: &mut dyn Optimizer, gradients: &[f64]) -> Vec<f32> {
+        let variables = variable(&[1], &[0.0]);
+        let after = |gradient: &f64| {
+            step(optimizer, &variables, *gradient);
+            numbers(&variables)[0]
+        };
+        gradients.iter().map(after).collect()
+    }
+
+    /// Equal but for the rounding of a few f32 operations.
+    pub fn assert_close(actual: &[f32], expected: &[f32]) {
+        let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 4.0 * f32::EPSILON * b.abs().max(0.1);
+        assert!(
+            actual.len() == expected.len() && actual.iter().zip(expected).all(close),
+            "{actual:?}, expected {expected:?}"
+        );
+    }
+}

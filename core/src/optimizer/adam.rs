@@ -120,3 +120,47 @@ impl Checkpoint for Adam {
         state.load_part("moments", &mut self.moments)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optimizer::testing::{assert_close, numbers, step, variable, walk};
+
+    fn adam(config: AdamConfig) -> Box<dyn Optimizer> {
+        Adam::build(config).expect("valid settings")
+    }
+
+    #[test]
+    fn first_step_by_hand() {
+        // m_hat = 3, v_hat = 9: 3 / (sqrt(9 + 16) + 1) = 0.5.
+        let config =
+            AdamConfig { learning_rate: 0.1, eps: 1.0, eps_root: 16.0, ..AdamConfig::default() };
+        assert_close(&walk(adam(config).as_mut(), &[3.0]), &[-0.05]);
+    }
+
+    #[test]
+    fn second_step_by_hand() {
+        // beta 0.5: m = .5 * .5 + .5 * 4 = 2.25, m_hat = 2.25 / .75 = 3; v = .5 * .5 + .5 * 16 = 8.25,
+        // v_hat = 8.25 / .75 = 11; 3 / sqrt(11 + 25) = 0.5. The first: 1 / sqrt(1 + 25).
+        let config = AdamConfig {
+            learning_rate: 1.0,
+            beta1: 0.5,
+            beta2: 0.5,
+            eps: 0.0,
+            eps_root: 25.0,
+            ..AdamConfig::default()
+        };
+        let first = -1.0 / 26f32.sqrt();
+        assert_close(&walk(adam(config).as_mut(), &[1.0, 4.0]), &[first, first - 0.5]);
+    }
+
+    #[test]
+    fn weight_decay_is_decoupled_from_the_moments() {
+        // 2 * (1 - .1 * .5) = 1.9, then the step of 0.1 * 3 / (3 + 3).
+        let config =
+            AdamConfig { learning_rate: 0.1, eps: 3.0, weight_decay: 0.5, ..AdamConfig::default() };
+        let variables = variable(&[1], &[2.0]);
+        step(adam(config).as_mut(), &variables, 3.0);
+        assert_close(&numbers(&variables), &[1.85]);
+    }
+}

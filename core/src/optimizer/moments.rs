@@ -40,6 +40,18 @@ impl Slot {
         }
     }
 
+    /// True if this can be what is remembered about `variable`.
+    fn fits(&self, variable: &Tensor) -> bool {
+        let shape = variable.size();
+        let per_unit = self.steps.size();
+        let broadcasts = per_unit.is_empty()
+            || per_unit.len() == shape.len()
+                && per_unit.iter().zip(&shape).all(|(own, size)| *own == 1 || own == size);
+        broadcasts
+            && self.steps.kind() == Kind::Float
+            && self.tensors.iter().all(|m| m.size() == shape && m.kind() == variable.kind())
+    }
+
     fn reset_units(&mut self, dim: i64, units: &Tensor) {
         for moment in &mut self.tensors {
             let _ = moment.index_fill_(dim, units, 0.0);
@@ -121,9 +133,7 @@ impl Moments {
     /// An error if a slot does not fit the variable of its name.
     pub fn check(&self, variables: &Variables) -> Result<()> {
         for (name, slot) in &self.slots {
-            let shape = variables.get(name).map(Tensor::size);
-            let fits = |moment: &Tensor| Some(moment.size()) == shape;
-            if !slot.tensors.iter().all(fits) {
+            if !variables.get(name).is_some_and(|variable| slot.fits(variable)) {
                 return Err(Error::State(format!(
                     "the moments of `{name}` do not fit the network"
                 )));
@@ -157,5 +167,106 @@ impl Checkpoint for Moments {
             self.slots.insert(variable.clone(), Slot { steps: tensor("steps")?, tensors });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optimizer::{
+        Adam, AdamConfig, Optimizer,
+        testing::{numbers, step, variable},
+    };
+
+    fn adam() -> Box<dyn Optimizer> {
+        Adam::build(AdamConfig::default()).expect("valid settings")
+    }
+
+    /// What one step with gradient 1 does to each element of `w`.
+    fn change(optimizer: &mut dyn Optimizer, variables: &Variables) -> Vec<f32> {
+        let zeros = vec![0f32; variables.count()];
+        let shape = variables.get("w").expect("w").size();
+        no_grad(|| {
+            let mut variable = variables.get("w").expect("w").shallow_clone();
+            variable.copy_(&Tensor::from_slice(&zeros).reshape(&shape));
+        });
+        step(optimizer, variables, 1.0);
+        numbers(variables)
+    }
+
+    /// An optimiser that has seen a `[2, 3]` variable and gradients of -2 and 5.
+    fn experienced() -> (Box<dyn Optimizer>, Variables) {
+        let variables = variable(&[2, 3], &[0.0; 6]);
+        let mut optimizer = adam();
+        step(optimizer.as_mut(), &variables, -2.0);
+        step(optimizer.as_mut(), &variables, 5.0);
+        (optimizer, variables)
+    }
+
+    fn first_change() -> f32 {
+        change(adam().as_mut(), &variable(&[1], &[0.0]))[0]
+    }
+
+    #[test]
+    fn after_a_reset_the_next_step_is_a_first_one() {
+        let (mut optimizer, variables) = experienced();
+        let later = change(optimizer.fork().as_mut(), &variables)[0];
+        assert_ne!(later, first_change());
+        let mut forgetful = optimizer.fork();
+        forgetful.moments_mut().reset();
+        assert_eq!(change(forgetful.as_mut(), &variables), [first_change(); 6]);
+        optimizer.moments_mut().reset_variable("another");
+        assert_eq!(change(optimizer.fork().as_mut(), &variables), [later; 6]);
+        optimizer.moments_mut().reset_variable("w");
+        assert_eq!(change(optimizer.as_mut(), &variables), [first_change(); 6]);
+    }
+
+    #[test]
+    fn resetting_units_leaves_the_others_moments_and_counters() {
+        let (optimizer, variables) = experienced();
+        let old = change(optimizer.fork().as_mut(), &variables)[0];
+        let new = first_change();
+        let after = |resets: &[(i64, i64)]| {
+            let mut optimizer = optimizer.fork();
+            for (dim, unit) in resets {
+                optimizer.moments_mut().reset_units("w", *dim, &Tensor::from_slice(&[*unit]));
+            }
+            change(optimizer.as_mut(), &variables)
+        };
+        assert_eq!(after(&[(0, 1)]), [old, old, old, new, new, new]);
+        assert_eq!(after(&[(1, 0)]), [new, old, old, new, old, old]);
+        assert_eq!(after(&[(0, 1), (1, 0)]), [new, old, old, new, new, new]);
+        assert_eq!(after(&[(0, 1), (0, 1)]), [old, old, old, new, new, new]);
+    }
+
+    #[test]
+    fn a_fork_shares_nothing() {
+        let (mut optimizer, variables) = experienced();
+        let fork = optimizer.fork();
+        let before = change(fork.fork().as_mut(), &variables);
+        optimizer.moments_mut().reset_units("w", 0, &Tensor::from_slice(&[0i64]));
+        step(optimizer.as_mut(), &variables, 100.0);
+        assert_eq!(change(fork.fork().as_mut(), &variables), before);
+    }
+
+    #[test]
+    fn saved_moments_go_on_to_the_bit() {
+        let (mut optimizer, variables) = experienced();
+        optimizer.moments_mut().reset_units("w", 1, &Tensor::from_slice(&[2i64]));
+        let mut state = StateDict::default();
+        state.put_part("optimizer", optimizer.as_ref());
+        let mut loaded = adam();
+        state.load_part("optimizer", loaded.as_mut()).expect("saved above");
+        loaded.moments().check(&variables).expect("the same variables");
+        assert_eq!(change(loaded.as_mut(), &variables), change(optimizer.as_mut(), &variables));
+    }
+
+    #[test]
+    fn moments_of_another_network_are_refused_by_name() {
+        let (optimizer, variables) = experienced();
+        optimizer.moments().check(&variables).expect("its own variables");
+        let other = variable(&[3, 2], &[0.0; 6]);
+        let message = optimizer.moments().check(&other).expect_err("[2, 3] is not [3, 2]");
+        assert!(message.to_string().contains("`w`"), "{message}");
     }
 }

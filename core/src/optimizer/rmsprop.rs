@@ -135,3 +135,60 @@ impl Checkpoint for RmsProp {
         state.load_part("moments", &mut self.moments)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optimizer::testing::{assert_close, walk};
+
+    fn after(config: RmsPropConfig, gradients: &[f64]) -> Vec<f32> {
+        walk(RmsProp::build(config).expect("valid settings").as_mut(), gradients)
+    }
+
+    #[test]
+    fn first_centred_step_by_hand() {
+        // v = .05 * 2^2 = .2, m = .05 * 2 = .1, v - m^2 = .19.
+        let inside = RmsPropConfig { learning_rate: 0.1, eps: 0.01, ..RmsPropConfig::default() };
+        let outside = RmsPropConfig { eps_position: EpsPosition::OutsideRoot, ..inside.clone() };
+        assert_close(&after(inside, &[2.0]), &[-0.2 / 0.2f32.sqrt()]);
+        assert_close(&after(outside, &[2.0]), &[-0.2 / (0.19f32.sqrt() + 0.01)]);
+    }
+
+    #[test]
+    fn two_plain_steps_by_hand() {
+        // v = .25 * 2^2 = 1, then .75 * 1 + .25 * 5^2 = 7.
+        let config = RmsPropConfig {
+            learning_rate: 1.0,
+            decay: 0.75,
+            eps: 2.0,
+            centered: false,
+            ..RmsPropConfig::default()
+        };
+        let outside = RmsPropConfig { eps_position: EpsPosition::OutsideRoot, ..config.clone() };
+        let first = -2.0 / 3f32.sqrt();
+        assert_close(&after(config, &[2.0, 5.0]), &[first, first - 5.0 / 3.0]);
+        let first = -2.0 / 3.0;
+        assert_close(&after(outside, &[2.0, 5.0]), &[first, first - 5.0 / (7f32.sqrt() + 2.0)]);
+    }
+
+    #[test]
+    fn momentum_keeps_a_share_of_the_scaled_gradient() {
+        // decay 0: v = g^2, so each scaled gradient is g / sqrt(g^2 + 7), here 3 / 4; then 1.5 times it.
+        let config = RmsPropConfig {
+            learning_rate: 1.0,
+            decay: 0.0,
+            eps: 7.0,
+            centered: false,
+            momentum: 0.5,
+            ..RmsPropConfig::default()
+        };
+        assert_close(&after(config, &[3.0, 3.0]), &[-0.75, -0.75 - 1.125]);
+    }
+
+    #[test]
+    fn a_steady_gradient_does_not_make_the_centred_variance_negative() {
+        let config = RmsPropConfig { eps: 1e-12, ..RmsPropConfig::default() };
+        let path = after(config, &[1e3; 500]);
+        assert!(path.iter().all(|value| value.is_finite()), "v - m^2 rounds below 0: {path:?}");
+    }
+}

@@ -87,3 +87,22 @@ impl Checkpoint for Sgd {
         state.load_part("moments", &mut self.moments)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optimizer::testing::{assert_close, walk};
+
+    #[test]
+    fn steps_by_hand() {
+        let after = |momentum| {
+            let config = SgdConfig { learning_rate: 0.5, momentum };
+            walk(Sgd::build(config).expect("valid settings").as_mut(), &[2.0, -1.0, 0.0])
+        };
+        assert_close(&after(0.0), &[-1.0, -0.5, -0.5]);
+        // v = 2, then .5 * 2 - 1 = 0, then 0.
+        assert_close(&after(0.5), &[-1.0, -1.0, -1.0]);
+        // v = 2, then .75 * 2 - 1 = .5, then .375.
+        assert_close(&after(0.75), &[-1.0, -1.25, -1.4375]);
+    }
+}
