@@ -1,0 +1,262 @@
+//! Progress on the terminal: a bar, or plain lines where there is no terminal.
+
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    io::{self, IsTerminal, Write as _},
+    time::Instant,
+};
+
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pliant_core::clock::Clock;
+
+/// How often the clock is looked at for a bar.
+const BAR_PERIOD_S: f64 = 0.1;
+/// Plain lines are at least this far apart.
+const LINE_PERIOD_S: f64 = 10.0;
+/// A plain line is due after this long, however little has been done.
+const LINE_LONGEST_S: f64 = 60.0;
+/// A plain line is due after this part of the budget.
+const LINE_PART: f64 = 0.01;
+/// How far back the frame rate looks.
+const RATE_WINDOW_S: f64 = 30.0;
+
+/// What to show beside the progress; what is not known is left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Status {
+    /// Mean return of the last episodes.
+    pub mean_return: Option<f64>,
+    /// Mean reward per step, where there are no episodes.
+    pub mean_reward: Option<f64>,
+    /// The latest loss.
+    pub loss: Option<f64>,
+    /// The behaviour policy's share of random actions.
+    pub epsilon: Option<f64>,
+}
+
+/// A run's progress on standard error. Nothing that goes wrong with writing it stops the run.
+pub struct Progress {
+    total_frames: u64,
+    output: Output,
+    began: Instant,
+    rate: Rate,
+    last: Option<Shown>,
+}
+
+enum Output {
+    Quiet,
+    Bar(ProgressBar),
+    Lines,
+}
+
+/// What was shown last, and when.
+#[derive(Clone, Copy)]
+struct Shown {
+    at_s: f64,
+    frames: u64,
+}
+
+impl Progress {
+    /// Progress towards `total_frames`: a bar on a terminal, plain lines elsewhere, nothing if
+    /// `quiet`. The first `update` says where the run starts, or goes on from.
+    pub fn new(total_frames: u64, quiet: bool) -> Self {
+        let output = if quiet {
+            Output::Quiet
+        } else if io::stderr().is_terminal() {
+            Output::Bar(bar(total_frames))
+        } else {
+            Output::Lines
+        };
+        Self { total_frames, output, began: Instant::now(), rate: Rate::default(), last: None }
+    }
+
+    /// Takes in how far the run is; shows it now and then. Cheap enough for every step.
+    pub fn update(&mut self, clock: &Clock, status: &Status) {
+        let now_s = self.began.elapsed().as_secs_f64();
+        if self.is_due(now_s, clock.frames) {
+            self.show(now_s, clock.frames, status);
+        }
+    }
+
+    /// Writes a line without breaking the bar; nothing if quiet.
+    pub fn println(&self, line: &str) {
+        match &self.output {
+            Output::Quiet => {}
+            Output::Bar(bar) => bar.suspend(|| print_line(line)),
+            Output::Lines => print_line(line),
+        }
+    }
+
+    /// Shows the last state, whether it is due or not, and leaves it on the screen.
+    pub fn finish(&mut self, clock: &Clock, status: &Status) {
+        self.show(self.began.elapsed().as_secs_f64(), clock.frames, status);
+        if let Output::Bar(bar) = &self.output {
+            bar.abandon();
+        }
+    }
+
+    fn is_due(&self, now_s: f64, frames: u64) -> bool {
+        let Some(last) = self.last else { return true };
+        let waited_s = now_s - last.at_s;
+        match self.output {
+            Output::Quiet => false,
+            Output::Bar(_) => waited_s >= BAR_PERIOD_S,
+            Output::Lines => {
+                let part = frames.saturating_sub(last.frames) as f64 / self.total_frames as f64;
+                waited_s >= LINE_LONGEST_S || (waited_s >= LINE_PERIOD_S && part >= LINE_PART)
+            }
+        }
+    }
+
+    fn show(&mut self, now_s: f64, frames: u64, status: &Status) {
+        self.last = Some(Shown { at_s: now_s, frames });
+        self.rate.add(now_s, frames);
+        let numbers = numbers(self.rate.per_second(), self.total_frames, frames, status);
+        match &self.output {
+            Output::Quiet => {}
+            Output::Bar(bar) => {
+                bar.set_message(numbers);
+                bar.set_position(frames);
+            }
+            Output::Lines => {
+                print_line(&format!("{}{numbers}", position(frames, self.total_frames)));
+            }
+        }
+    }
+}
+
+fn bar(total_frames: u64) -> ProgressBar {
+    let template = "{bar:24.cyan/dim} {percent:>3} %  {human_pos} of {human_len} frames{msg}";
+    let style = ProgressStyle::with_template(template).expect("the template is well-formed");
+    let bar = ProgressBar::with_draw_target(Some(total_frames), ProgressDrawTarget::stderr());
+    bar.with_style(style.progress_chars("━╸─"))
+}
+
+/// Unlike `eprintln!`, does not panic when nobody listens any more.
+fn print_line(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn position(frames: u64, total_frames: u64) -> String {
+    let percent = 100.0 * frames as f64 / total_frames.max(1) as f64;
+    format!("{percent:.1} %  {} of {} frames", HumanCount(frames), HumanCount(total_frames))
+}
+
+/// What follows the position: rate, time left, and the status.
+fn numbers(rate: Option<f64>, total_frames: u64, frames: u64, status: &Status) -> String {
+    let mut text = String::new();
+    if let Some(rate) = rate {
+        let _ = write!(text, "  {}/s", HumanCount(rate.round() as u64));
+        let left = total_frames.saturating_sub(frames);
+        if rate > 0.0 && left > 0 {
+            let _ = write!(text, "  {} left", duration(left as f64 / rate));
+        }
+    }
+    for (name, value) in [
+        ("return", status.mean_return),
+        ("reward", status.mean_reward),
+        ("loss", status.loss),
+        ("epsilon", status.epsilon),
+    ] {
+        if let Some(value) = value {
+            let _ = write!(text, "  {name} {}", short(value));
+        }
+    }
+    text
+}
+
+/// Four digits, or an exponent.
+fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if !(1e-3..1e6).contains(&size) => format!("{value:.2e}"),
+        size if size >= 100.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
+    }
+}
+
+/// Two units: `3h 05m`.
+fn duration(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {:02}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {:02}m", minutes % 60),
+        _ => format!("{days}d {:02}h", hours % 24),
+    }
+}
+
+/// Frames per second over the last while.
+#[derive(Debug, Default)]
+struct Rate {
+    /// `(seconds, frames)`, oldest first.
+    samples: VecDeque<(f64, u64)>,
+}
+
+impl Rate {
+    fn add(&mut self, now_s: f64, frames: u64) {
+        self.samples.push_back((now_s, frames));
+        // The oldest sample is the last one from before the window, so that there is always one
+        // to compare with.
+        while self.samples.get(1).is_some_and(|second| second.0 <= now_s - RATE_WINDOW_S) {
+            self.samples.pop_front();
+        }
+    }
+
+    /// `None` before there are two samples.
+    fn per_second(&self) -> Option<f64> {
+        let (first, last) = (self.samples.front()?, self.samples.back()?);
+        let seconds = last.0 - first.0;
+        (seconds > 0.0).then(|| last.1.saturating_sub(first.1) as f64 / seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_the_window_and_starts_at_the_resumed_clock() {
+        let mut rate = Rate::default();
+        rate.add(0.0, 1_000_000);
+        assert_eq!(rate.per_second(), None);
+        rate.add(10.0, 1_001_000);
+        assert_eq!(rate.per_second(), Some(100.0));
+        for second in 11..=100 {
+            rate.add(f64::from(second), 1_001_000 + 50 * (second - 10) as u64);
+        }
+        assert_eq!(rate.per_second(), Some(50.0));
+        assert_eq!(rate.samples.len(), 31);
+    }
+
+    #[test]
+    fn a_line_says_where_the_run_is_and_leaves_out_what_is_not_known() {
+        let status = Status { mean_return: Some(21.5), loss: Some(0.012), ..Status::default() };
+        let line = numbers(Some(5000.0), 50_000_000, 14_000_000, &status);
+        assert_eq!(line, "  5,000/s  2h 00m left  return 21.50  loss 0.0120");
+        assert_eq!(numbers(None, 10, 0, &Status::default()), "");
+        assert_eq!(position(14_000_000, 50_000_000), "28.0 %  14,000,000 of 50,000,000 frames");
+    }
+
+    #[test]
+    fn numbers_are_short_whatever_their_size() {
+        let shown = [0.0, 1.0, -21.0, 1234.5, 2.5e7, 1e-5, f64::NAN].map(short);
+        assert_eq!(shown, ["0", "1.00", "-21.00", "1234.5", "2.50e7", "1.00e-5", "NaN"]);
+        let shown = [5.4, 65.0, 3600.0, 90_000.0].map(duration);
+        assert_eq!(shown, ["5s", "1m 05s", "1h 00m", "1d 01h"]);
+    }
+
+    #[test]
+    fn plain_lines_come_with_progress_but_not_too_often() {
+        let mut progress = Progress::new(1000, true);
+        progress.output = Output::Lines;
+        assert!(progress.is_due(0.0, 0));
+        progress.last = Some(Shown { at_s: 100.0, frames: 500 });
+        assert!(!progress.is_due(109.0, 900));
+        assert!(progress.is_due(110.0, 510));
+        assert!(!progress.is_due(110.0, 509));
+        assert!(progress.is_due(160.0, 500));
+    }
+}

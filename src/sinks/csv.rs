@@ -1,0 +1,165 @@
+//! `metrics.csv`: scalars as comma-separated values (RFC 4180, with plain line feeds).
+
+use std::borrow::Cow;
+
+use super::table::{Format, Row, TableSink};
+
+/// Writes scalars as `frames,agent_steps,updates,wall_s,tag,value`.
+///
+/// A value is written with as many digits as it takes to read the same `f64` back; what is not a
+/// number is `nan`, `inf` or `-inf`.
+pub type CsvSink = TableSink<Csv>;
+
+/// The format of a [`CsvSink`].
+pub struct Csv;
+
+impl Format for Csv {
+    const HEADER: &str = "frames,agent_steps,updates,wall_s,tag,value\n";
+
+    fn row(row: &Row) -> String {
+        let Row { clock, wall_s, tag, value } = row;
+        let value = if value.is_nan() { "nan".to_owned() } else { format!("{value:?}") };
+        format!(
+            "{},{},{},{wall_s:.3},{},{value}\n",
+            clock.frames,
+            clock.agent_steps,
+            clock.updates,
+            quoted(tag)
+        )
+    }
+
+    fn row_length(text: &[u8]) -> Option<usize> {
+        let mut in_quotes = false;
+        let end = text.iter().position(|&byte| {
+            in_quotes ^= byte == b'"';
+            byte == b'\n' && !in_quotes
+        });
+        end.map(|end| end + 1)
+    }
+
+    fn frames(row: &[u8]) -> Option<u64> {
+        let field = row.split(|&byte| byte == b',').next()?;
+        str::from_utf8(field).ok()?.parse().ok()
+    }
+}
+
+fn quoted(tag: &str) -> Cow<'_, str> {
+    if tag.contains([',', '"', '\n', '\r']) {
+        Cow::Owned(format!("\"{}\"", tag.replace('"', "\"\"")))
+    } else {
+        Cow::Borrowed(tag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use pliant_core::{clock::Clock, metrics::Metrics, sink::Sink};
+
+    use super::*;
+
+    fn clock(frames: u64) -> Clock {
+        Clock { frames, agent_steps: frames / 4, updates: frames / 16, episodes: 0 }
+    }
+
+    fn scalar(tag: &str, value: f64) -> Metrics {
+        let mut metrics = Metrics::default();
+        metrics.scalar(tag, value);
+        metrics
+    }
+
+    /// One row at each of `frames`, tagged `loss`.
+    fn write_rows(mut sink: CsvSink, frames: &[u64]) {
+        for &frames in frames {
+            sink.write(&clock(frames), 0.5, &scalar("loss", 1.0)).expect("a row");
+        }
+    }
+
+    fn frames_in(path: &Path) -> Vec<u64> {
+        let text = fs::read_to_string(path).expect("a file");
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some(Csv::HEADER.trim_end()));
+        lines.map(|line| Csv::frames(line.as_bytes()).expect("frames")).collect()
+    }
+
+    #[test]
+    fn scalars_become_rows_and_other_values_do_not() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("metrics.csv");
+        let mut sink = CsvSink::create(&path).expect("a sink");
+        let mut metrics = scalar("train/loss", 0.25);
+        metrics.text("notes", "text");
+        metrics.scalar("a,\"b\"", f64::NAN);
+        sink.write(&clock(64), 1.23456, &metrics).expect("rows");
+        sink.flush().expect("flushed");
+        let text = fs::read_to_string(&path).expect("a file");
+        let rows = "64,16,4,1.235,train/loss,0.25\n64,16,4,1.235,\"a,\"\"b\"\"\",nan\n";
+        assert_eq!(text, [Csv::HEADER, rows].concat());
+    }
+
+    #[test]
+    fn values_read_back_as_the_same_numbers() {
+        for value in [0.1 + 0.2, 1e300, -5e-324, f64::MAX, f64::INFINITY, f64::NEG_INFINITY, -0.0] {
+            let row = Csv::row(&Row { clock: &clock(0), wall_s: 0.0, tag: "x", value });
+            let read: f64 =
+                row.trim_end().rsplit(',').next().expect("a field").parse().expect(&row);
+            assert_eq!(read.to_bits(), value.to_bits());
+        }
+    }
+
+    #[test]
+    fn resuming_drops_later_rows_and_a_torn_one() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("metrics.csv");
+        write_rows(CsvSink::create(&path).expect("a sink"), &[10, 20, 20, 30]);
+        let mut torn = fs::read(&path).expect("a file");
+        torn.extend(b"30,7");
+        fs::write(&path, &torn).expect("a file");
+
+        write_rows(CsvSink::resume(&path, 20).expect("a sink"), &[25]);
+        assert_eq!(frames_in(&path), [10, 20, 20, 25]);
+        fs::write(&path, &torn).expect("a file");
+        write_rows(CsvSink::resume(&path, 99).expect("a sink"), &[100]);
+        assert_eq!(frames_in(&path), [10, 20, 20, 30, 100]);
+        assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn a_tag_with_a_line_end_stays_one_row() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("metrics.csv");
+        let mut sink = CsvSink::create(&path).expect("a sink");
+        sink.write(&clock(8), 0.0, &scalar("two\n9 lines", 1.0)).expect("a row");
+        drop(sink);
+        let before = fs::read(&path).expect("a file");
+        drop(CsvSink::resume(&path, 8).expect("a sink"));
+        assert_eq!(fs::read(&path).expect("a file"), before);
+    }
+
+    #[test]
+    fn a_file_without_a_whole_header_is_started_anew() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("metrics.csv");
+        for torn in [None, Some(""), Some("frames,agent")] {
+            torn.inspect(|torn| fs::write(&path, torn).expect("a file"));
+            write_rows(CsvSink::resume(&path, 5).expect("a sink"), &[6]);
+            assert_eq!(frames_in(&path), [6]);
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_left_alone() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("metrics.csv");
+        fs::write(&path, "step,loss\n1,2\n").expect("a file");
+        assert!(CsvSink::create(&path).is_err());
+        let message = CsvSink::resume(&path, 9).map(|_| ()).expect_err("foreign").to_string();
+        assert!(message.contains("the first line is not `frames,"), "{message}");
+        assert_eq!(fs::read(&path).expect("a file"), b"step,loss\n1,2\n");
+
+        fs::write(&path, [Csv::HEADER, "1,0,0,0.000,a,1.0\nx,y\n"].concat()).expect("a file");
+        let message = CsvSink::resume(&path, 9).map(|_| ()).expect_err("garbage").to_string();
+        assert!(message.ends_with("`x,y` is not a row of metrics"), "{message}");
+    }
+}

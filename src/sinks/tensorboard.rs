@@ -1,0 +1,209 @@
+//! TensorBoard event files.
+//!
+//! A file of our own below tensorboard-rs's record writer: its `SummaryWriter` truncates the file
+//! of another one opened in the same second, and panics on I/O errors.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter},
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use pliant_core::{clock::Clock, error::Result, metrics::Metrics, sink::Sink};
+use protobuf::Message;
+use tensorboard_proto::{
+    event::{Event, SessionLog, SessionLog_SessionStatus as SessionStatus},
+    summary::{Summary, Summary_Value},
+};
+use tensorboard_rs::record_writer::RecordWriter;
+
+use super::at;
+
+mod hparams;
+mod layout;
+mod summary;
+
+pub use hparams::{HparamValue, Outcome};
+pub use layout::{Band, Category, Chart, Lines};
+
+/// Whether a run begins or goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// A new run.
+    Fresh,
+    /// A run that goes on from a checkpoint: TensorBoard drops the points after it that the
+    /// earlier files hold. (Its fast loader, the default, does so series by series, from the first
+    /// new point on; `--load_fast=false` drops them all at once.)
+    Resumed {
+        /// The checkpoint's frames.
+        frames: u64,
+    },
+}
+
+/// Writes one event file. The step of its points is the clock's frames.
+pub struct TensorBoardSink {
+    records: RecordWriter<BufWriter<File>>,
+    path: PathBuf,
+    /// Where this file begins.
+    first_step: i64,
+}
+
+impl TensorBoardSink {
+    /// Opens a new event file in `dir`, which is made if it is not there; files that are there
+    /// stay as they are.
+    pub fn create(dir: &Path, started: Start) -> Result<Self> {
+        fs::create_dir_all(dir).map_err(at(dir))?;
+        let (file, path) = create_event_file(dir)?;
+        let records = RecordWriter::new(BufWriter::new(file));
+        let first_step = match started {
+            Start::Fresh => 0,
+            // TensorBoard drops the points at the step of a START too; those of the checkpoint's
+            // own frame were written before it was taken.
+            Start::Resumed { frames } => step(frames).saturating_add(1),
+        };
+        let mut sink = Self { records, path, first_step };
+        let mut version = Event::new();
+        version.set_file_version("brain.Event:2".to_owned());
+        sink.write_event(first_step, version)?;
+        // In a fresh run too: TensorBoard takes the first START of a folder for the beginning, and
+        // only later ones for a restart.
+        let mut log = SessionLog::new();
+        log.set_status(SessionStatus::START);
+        let mut start = Event::new();
+        start.set_session_log(log);
+        sink.write_event(first_step, start)?;
+        sink.flush()?;
+        Ok(sink)
+    }
+
+    /// The event file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the run's settings for the HPARAMS page.
+    ///
+    /// TensorBoard's table has a column per setting and per metric. With `metric_tags` the first
+    /// run it finds in a folder decides which: settings that only later runs have are not shown.
+    /// With none it collects both from all runs and shows every scalar as a metric.
+    pub fn write_hparams(
+        &mut self,
+        hparams: &[(String, HparamValue)],
+        metric_tags: &[&str],
+    ) -> Result<()> {
+        let values = hparams::session_start(hparams, metric_tags, unix_seconds());
+        self.write_values(self.first_step, values)
+    }
+
+    /// Writes how the run ended, for the HPARAMS page.
+    pub fn write_outcome(&mut self, clock: &Clock, outcome: Outcome) -> Result<()> {
+        let value = hparams::session_end(outcome, unix_seconds());
+        self.write_values(step(clock.frames), vec![value])
+    }
+
+    /// Writes which charts the CUSTOM SCALARS page shows.
+    pub fn write_layout(&mut self, categories: &[Category]) -> Result<()> {
+        self.write_values(self.first_step, vec![layout::layout(categories)?])
+    }
+
+    fn write_values(&mut self, step: i64, values: Vec<Summary_Value>) -> Result<()> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        let mut summary = Summary::new();
+        summary.set_value(values.into());
+        let mut event = Event::new();
+        event.set_summary(summary);
+        self.write_event(step, event)
+    }
+
+    fn write_event(&mut self, step: i64, mut event: Event) -> Result<()> {
+        event.set_step(step);
+        event.set_wall_time(unix_seconds());
+        let bytes = event.write_to_bytes().map_err(io::Error::other)?;
+        Ok(self.records.write(&bytes).map_err(at(&self.path))?)
+    }
+}
+
+impl Sink for TensorBoardSink {
+    fn write(&mut self, clock: &Clock, _wall_s: f64, metrics: &Metrics) -> Result<()> {
+        let mut values = Vec::new();
+        for (tag, value) in metrics.iter() {
+            summary::append(&mut values, tag, value)?;
+        }
+        self.write_values(step(clock.frames), values)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(self.records.flush().map_err(at(&self.path))?)
+    }
+}
+
+fn step(frames: u64) -> i64 {
+    i64::try_from(frames).unwrap_or(i64::MAX)
+}
+
+fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+/// Creates `events.out.tfevents.<unix seconds>.<host>.<pid>.<n>`.
+///
+/// TensorBoard reads a folder's files in the order of their names, so a new one comes at least a
+/// second after those that are there, however the machine's clock was set.
+fn create_event_file(dir: &Path) -> Result<(File, PathBuf)> {
+    let seconds = (unix_seconds() as u64).max(newest_event_file(dir)? + 1);
+    let host = gethostname::gethostname();
+    let host = host.to_string_lossy().replace(['/', '\\'], "-");
+    let pid = std::process::id();
+    let mut n = 0;
+    loop {
+        let path = dir.join(format!("events.out.tfevents.{seconds:010}.{host}.{pid}.{n}"));
+        match File::create_new(&path) {
+            Ok(file) => return Ok((file, path)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => n += 1,
+            Err(error) => return Err(at(&path)(error).into()),
+        }
+    }
+}
+
+/// The seconds in the name of the newest event file of a folder; 0 if it has none.
+fn newest_event_file(dir: &Path) -> Result<u64> {
+    let mut newest = 0;
+    for entry in fs::read_dir(dir).map_err(at(dir))? {
+        let name = entry.map_err(at(dir))?.file_name();
+        let seconds = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("events.out.tfevents."))
+            .and_then(|rest| rest.split('.').next()?.parse().ok());
+        newest = newest.max(seconds.unwrap_or(0));
+    }
+    Ok(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_comes_after_those_that_are_there() {
+        let dir = tempfile::tempdir().expect("a folder");
+        // From a machine whose clock is ahead.
+        let ahead = dir.path().join("events.out.tfevents.9000000000.zzz.1.0");
+        fs::write(&ahead, "").expect("a file");
+        let sink = || TensorBoardSink::create(dir.path(), Start::Fresh).expect("a sink");
+        let files = [ahead, sink().path, sink().path];
+        assert!(files.is_sorted_by(|a, b| a < b), "{files:?}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("file");
+        fs::write(&file, "").expect("a file");
+        let error = TensorBoardSink::create(&file.join("tb"), Start::Fresh).map(|_| ());
+        let message = error.expect_err("a file is no folder").to_string();
+        assert!(message.contains("file/tb"), "{message}");
+    }
+}
