@@ -58,15 +58,18 @@ fn write_version_header(source: &Path, out: &Path) {
     println!("cargo:rustc-env=PLIANT_ALE_VERSION={version}");
 }
 
-/// Writes `GAMES`: every game's name and the md5 of its ROM, sorted by name.
+/// Writes `GAMES`: every game's name and the md5 of its ROM, sorted by name. ROMs that come along but
+/// that the ALE has no rules for (it exits when it meets one) are left out.
 fn write_game_table(source: &Path, out: &Path) {
     let path = source.join("src/ale/python/roms/md5.json");
     println!("cargo:rerun-if-changed={}", path.display());
     let md5s: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&read(&path))
         .unwrap_or_else(|error| fail(&format!("{}: {error}", path.display())));
+    let rules = headers(&source.join("src/ale/games/supported"));
     let mut games: Vec<(&str, &str)> = md5s
         .iter()
         .map(|(file, md5)| (file.trim_end_matches(".bin"), md5.as_str().expect("md5 is text")))
+        .filter(|(_, md5)| rules.contains(md5))
         .collect();
     games.sort_unstable();
     let rows: String = games.iter().map(|row| format!("    {row:?},\n")).collect();
@@ -97,12 +100,24 @@ fn compile(source: &Path, out: &Path) {
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = files(folder, &["cpp", "cxx"]);
+    files.retain(|path| !SKIPPED.iter().any(|skipped| path.ends_with(skipped)));
+    files
+}
+
+/// The text of all headers in a folder.
+fn headers(folder: &Path) -> String {
+    files(folder, &["hpp"]).iter().map(|path| read(path)).collect()
+}
+
+fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder)
         .unwrap_or_else(|error| fail(&format!("{}: {error}", folder.display())));
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|ending| ending == "cpp" || ending == "cxx"))
-        .filter(|path| !SKIPPED.iter().any(|skipped| path.ends_with(skipped)))
+        .filter(|path| {
+            path.extension().is_some_and(|of| endings.iter().any(|ending| of == *ending))
+        })
         .collect();
     files.sort_unstable();
     files

@@ -26,7 +26,9 @@ impl FrameShape {
 }
 
 /// What stands in a frame stack before an episode has that many frames.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum StackPadding {
     /// The first frame of the episode, repeated (Gymnasium's `FrameStackObservation`).

@@ -1,3 +1,12 @@
-//! Environments of pliant.
+//! Environments of pliant: all Atari games and the classification MDPs, vectorised, without tensors.
+//!
+//! [`Env`](env::Env) is one environment, [`EnvFactory`](env::EnvFactory) a checked configuration that
+//! makes them, [`VectorEnv`](vector::VectorEnv) many of them over worker threads.
+
+#[cfg(feature = "atari")]
+pub mod ale;
+pub mod classification;
 pub mod env;
+mod folders;
+mod state;
 pub mod vector;

@@ -21,6 +21,7 @@
 #include "ale/games/supported/Atlantis2.hpp"
 #include "ale/games/supported/ChopperCommand.hpp"
 #include "ale/games/supported/DemonAttack.hpp"
+#include "ale/games/supported/MiniatureGolf.hpp"
 #include "ale/games/supported/VideoCheckers.hpp"
 
 namespace pliant {
@@ -64,6 +65,11 @@ REVEAL(AtlantisLives, int ale::Atlantis2Settings::*, ale::Atlantis2Settings::m_l
 REVEAL(ChopperStarted, bool ale::ChopperCommandSettings::*, ale::ChopperCommandSettings::m_is_started);
 REVEAL(DemonLevel, bool ale::DemonAttackSettings::*, ale::DemonAttackSettings::m_level_change);
 REVEAL(CheckersReverse, bool ale::VideoCheckersSettings::*, ale::VideoCheckersSettings::m_reverse_checkers);
+REVEAL(GolfLevel, int ale::MiniatureGolfSettings::*, ale::MiniatureGolfSettings::m_levelNumber);
+REVEAL(GolfPar, int ale::MiniatureGolfSettings::*, ale::MiniatureGolfSettings::m_levelPar);
+REVEAL(GolfHits, int ale::MiniatureGolfSettings::*, ale::MiniatureGolfSettings::m_hits);
+REVEAL(GolfStatus, int ale::MiniatureGolfSettings::*, ale::MiniatureGolfSettings::m_leftStatus);
+REVEAL(GolfStart, int ale::MiniatureGolfSettings::*, ale::MiniatureGolfSettings::m_hitsAtStartOfLevel);
 #undef REVEAL
 
 /** Bytes of one TIA frame buffer (TIA.cxx allocates 160 x 300). */
@@ -165,11 +171,17 @@ inline void archive_picture(Archive& archive, TIA& tia) {
   tia.*reveal(FramePointer{}) = tia.currentFrameBuffer() + drawn;
 }
 
-/** Members of the games' settings that their own saveState leaves out. */
+inline void archive_golf(Archive& archive, ale::MiniatureGolfSettings& game) {
+  for (auto member : {reveal(GolfLevel{}), reveal(GolfPar{}), reveal(GolfHits{}), reveal(GolfStatus{}), reveal(GolfStart{})})
+    archive.value(game.*member);
+}
+
+/** Members of the games' settings that their own saveState leaves out, or (golf) saves as booleans. */
 inline void archive_game(Archive& archive, ale::RomSettings* settings) {
   if (auto* game = dynamic_cast<ale::Atlantis2Settings*>(settings)) archive.value(game->*reveal(AtlantisLives{}));
   if (auto* game = dynamic_cast<ale::ChopperCommandSettings*>(settings)) archive.value(game->*reveal(ChopperStarted{}));
   if (auto* game = dynamic_cast<ale::DemonAttackSettings*>(settings)) archive.value(game->*reveal(DemonLevel{}));
+  if (auto* game = dynamic_cast<ale::MiniatureGolfSettings*>(settings)) archive_golf(archive, *game);
   if (auto* game = dynamic_cast<ale::VideoCheckersSettings*>(settings)) archive.value(game->*reveal(CheckersReverse{}));
 }
 

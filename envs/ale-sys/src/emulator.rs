@@ -1,0 +1,400 @@
+//! A running game. Everything that makes the ALE exit or crash is checked here first.
+
+use std::{
+    ffi::{CStr, CString, c_void},
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    ptr::NonNull,
+};
+
+use md5::{Digest, Md5};
+
+use crate::{
+    AleError,
+    ffi::{self, List, RawAle, RawStatus},
+    games::md5_of,
+};
+
+/// The largest ROM there is; the ALE reads no more either.
+const MAX_ROM_BYTES: u64 = 512 * 1024;
+
+/// How a game is to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// A name from [`crate::GAMES`].
+    pub game: &'static str,
+    /// The game's ROM.
+    pub rom: PathBuf,
+    /// Probability, on every frame, that the previous frame's action is repeated.
+    pub repeat_action_probability: f32,
+    /// Frames after which an episode is truncated; 0 for never.
+    pub max_num_frames_per_episode: u32,
+    /// The game's mode; `None` for its default.
+    pub mode: Option<u32>,
+    /// The game's difficulty; `None` for its default.
+    pub difficulty: Option<u32>,
+}
+
+/// Where the game stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Lives left; games without lives count 1 until they end.
+    pub lives: u32,
+    /// The game is over by its own rules.
+    pub terminal: bool,
+    /// The episode's frames are used up.
+    pub truncated: bool,
+}
+
+/// A game that is loaded and ready.
+#[derive(Debug)]
+pub struct Emulator {
+    raw: NonNull<RawAle>,
+    settings: Settings,
+    height: usize,
+    width: usize,
+}
+
+// SAFETY: the ALE has no thread-local state and its static tables are filled once under a lock; one
+// instance is only ever used by the thread that owns it.
+unsafe impl Send for Emulator {}
+
+impl Emulator {
+    /// Checks the settings and the ROM, and loads it. `random_seed` drives sticky actions alone.
+    pub fn load(settings: Settings, random_seed: i32) -> Result<Self, AleError> {
+        // SAFETY: no preconditions.
+        let raw = NonNull::new(unsafe { ffi::pliant_ale_new() })
+            .ok_or_else(|| AleError::Failed(last_error()))?;
+        let mut emulator = Self { raw, settings, height: 0, width: 0 };
+        emulator.reload(random_seed)?;
+        Ok(emulator)
+    }
+
+    /// Loads the ROM anew with another seed, as ale-py does on a seeded reset.
+    pub fn reload(&mut self, random_seed: i32) -> Result<(), AleError> {
+        let settings = &self.settings;
+        check_probability(settings.repeat_action_probability)?;
+        check_rom(settings.game, &settings.rom)?;
+        let rom = CString::new(settings.rom.as_os_str().as_bytes())
+            .map_err(|_| rom_error(&settings.rom, "has a NUL in its path"))?;
+        let max_frames = i32::try_from(settings.max_num_frames_per_episode).unwrap_or(i32::MAX);
+        // SAFETY: `raw` lives as long as `self`; the ROM is a known one, so the ALE does not exit.
+        let answer = unsafe {
+            ffi::pliant_ale_load(
+                self.raw.as_ptr(),
+                rom.as_ptr(),
+                random_seed,
+                settings.repeat_action_probability,
+                max_frames,
+            )
+        };
+        checked(answer)?;
+        (self.height, self.width) = self.dimensions()?;
+        self.apply_mode_and_difficulty()
+    }
+
+    fn apply_mode_and_difficulty(&mut self) -> Result<(), AleError> {
+        if let Some(mode) = self.settings.mode {
+            self.check_known("mode", mode, self.modes()?)?;
+            // SAFETY: a ROM is loaded and the mode is one of its modes.
+            checked(unsafe { ffi::pliant_ale_set_mode(self.raw.as_ptr(), mode) })?;
+        }
+        if let Some(difficulty) = self.settings.difficulty {
+            self.check_known("difficulty", difficulty, self.difficulties()?)?;
+            // SAFETY: a ROM is loaded and the difficulty is one of its difficulties.
+            checked(unsafe { ffi::pliant_ale_set_difficulty(self.raw.as_ptr(), difficulty) })?;
+        }
+        Ok(())
+    }
+
+    fn check_known(&self, what: &'static str, value: u32, known: Vec<u32>) -> Result<(), AleError> {
+        if known.contains(&value) {
+            return Ok(());
+        }
+        Err(AleError::Setting { game: self.settings.game, what, value, known })
+    }
+
+    /// Starts the game anew; the generator behind sticky actions goes on.
+    pub fn reset(&mut self) -> Result<(), AleError> {
+        // SAFETY: a ROM is loaded.
+        checked(unsafe { ffi::pliant_ale_reset(self.raw.as_ptr()) }).map(drop)
+    }
+
+    /// Plays one frame and answers its points. After the end of an episode nothing happens.
+    pub fn act(&mut self, action: u32) -> Result<i32, AleError> {
+        if action > 17 {
+            return Err(AleError::Action(action));
+        }
+        let mut reward = 0;
+        // SAFETY: a ROM is loaded and the action is one of the first player's.
+        checked(unsafe { ffi::pliant_ale_act(self.raw.as_ptr(), action as i32, &raw mut reward) })?;
+        Ok(reward)
+    }
+
+    /// Where the game stands.
+    pub fn status(&self) -> Result<Status, AleError> {
+        let raw = self.raw_status()?;
+        Ok(Status {
+            lives: u32::try_from(raw.lives).unwrap_or(0),
+            terminal: raw.terminal != 0,
+            truncated: raw.truncated != 0,
+        })
+    }
+
+    fn raw_status(&self) -> Result<RawStatus, AleError> {
+        let mut status = RawStatus::default();
+        // SAFETY: a ROM is loaded; `status` is writable.
+        checked(unsafe { ffi::pliant_ale_status(self.raw.as_ptr(), &raw mut status) })?;
+        Ok(status)
+    }
+
+    fn dimensions(&self) -> Result<(usize, usize), AleError> {
+        let status = self.raw_status()?;
+        match (usize::try_from(status.height), usize::try_from(status.width)) {
+            (Ok(height), Ok(width)) => Ok((height, width)),
+            _ => Err(AleError::Failed("the screen has no size".to_owned())),
+        }
+    }
+
+    /// The game's name.
+    pub fn game(&self) -> &'static str {
+        self.settings.game
+    }
+
+    /// Rows of the screen: 210, for some games up to 250.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Columns of the screen: 160.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Writes the screen's palette greys, `u8 [height, width]`.
+    pub fn screen_gray(&self, out: &mut [u8]) -> Result<(), AleError> {
+        assert_eq!(out.len(), self.height * self.width, "one byte per pixel");
+        // SAFETY: a ROM is loaded; `out` has room for the whole screen.
+        checked(unsafe { ffi::pliant_ale_screen_gray(self.raw.as_ptr(), out.as_mut_ptr()) })
+            .map(drop)
+    }
+
+    /// Writes the screen, `u8 [height, width, 3]`.
+    pub fn screen_rgb(&self, out: &mut [u8]) -> Result<(), AleError> {
+        assert_eq!(out.len(), self.height * self.width * 3, "three bytes per pixel");
+        // SAFETY: a ROM is loaded; `out` has room for the whole screen.
+        checked(unsafe { ffi::pliant_ale_screen_rgb(self.raw.as_ptr(), out.as_mut_ptr()) })
+            .map(drop)
+    }
+
+    /// The actions that do something in this game.
+    pub fn minimal_actions(&self) -> Result<Vec<u32>, AleError> {
+        self.list(List::MinimalActions)
+    }
+
+    /// All actions the game takes: 18, in Skiing 9.
+    pub fn legal_actions(&self) -> Result<Vec<u32>, AleError> {
+        self.list(List::LegalActions)
+    }
+
+    /// The game's modes.
+    pub fn modes(&self) -> Result<Vec<u32>, AleError> {
+        self.list(List::Modes)
+    }
+
+    /// The game's difficulties.
+    pub fn difficulties(&self) -> Result<Vec<u32>, AleError> {
+        self.list(List::Difficulties)
+    }
+
+    fn list(&self, which: List) -> Result<Vec<u32>, AleError> {
+        let mut numbers = vec![0; 256]; // Space War, the richest game, has fewer than 40 modes
+        // SAFETY: a ROM is loaded; the shim writes no more than the capacity it is told.
+        let count = checked(unsafe {
+            ffi::pliant_ale_list(
+                self.raw.as_ptr(),
+                which as i32,
+                numbers.as_mut_ptr(),
+                numbers.len() as u64,
+            )
+        })?;
+        numbers.truncate(count as usize);
+        Ok(numbers)
+    }
+
+    /// Everything that decides what comes next, screen included.
+    pub fn save(&self) -> Result<Vec<u8>, AleError> {
+        extern "C" fn collect(context: *mut c_void, bytes: *const u8, length: u64) {
+            // SAFETY: the shim hands back the context below and `length` readable bytes.
+            unsafe {
+                let out = &mut *context.cast::<Vec<u8>>();
+                out.extend_from_slice(std::slice::from_raw_parts(bytes, length as usize));
+            }
+        }
+        let mut bytes = Vec::new();
+        // SAFETY: a ROM is loaded; `bytes` outlives the call.
+        checked(unsafe {
+            ffi::pliant_ale_save(self.raw.as_ptr(), collect, (&raw mut bytes).cast())
+        })?;
+        Ok(bytes)
+    }
+
+    /// Takes up a state. The bytes must be whole and come from `save` of the same game; on an error
+    /// the game goes on as before.
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<(), AleError> {
+        let before = self.save()?;
+        // SAFETY: a ROM is loaded; the shim reads `bytes.len()` bytes.
+        let restore = |bytes: &[u8]| unsafe {
+            ffi::pliant_ale_restore(self.raw.as_ptr(), bytes.as_ptr(), bytes.len() as u64)
+        };
+        checked(restore(bytes)).map(drop).map_err(|error| {
+            restore(&before);
+            AleError::State(error.to_string())
+        })
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `pliant_ale_new` and is not used again.
+        unsafe { ffi::pliant_ale_delete(self.raw.as_ptr()) }
+    }
+}
+
+/// The ALE's own exit: an `i64` of -1 becomes the exception's text.
+fn checked(answer: i64) -> Result<i64, AleError> {
+    if answer < 0 { Err(AleError::Failed(last_error())) } else { Ok(answer) }
+}
+
+fn last_error() -> String {
+    // SAFETY: the shim answers a NUL-terminated text that lives until this thread's next error.
+    unsafe { CStr::from_ptr(ffi::pliant_ale_error()) }.to_string_lossy().into_owned()
+}
+
+fn check_probability(probability: f32) -> Result<(), AleError> {
+    if (0.0..=1.0).contains(&probability) {
+        Ok(())
+    } else {
+        Err(AleError::Probability(probability))
+    }
+}
+
+/// A regular, readable file with the md5 that ALE expects of this game.
+fn check_rom(game: &'static str, path: &Path) -> Result<(), AleError> {
+    let meta = fs::metadata(path)
+        .map_err(|error| rom_error(path, &format!("cannot be opened ({error})")))?;
+    if !meta.is_file() {
+        return Err(rom_error(path, "is not a regular file"));
+    }
+    if meta.len() > MAX_ROM_BYTES {
+        return Err(rom_error(
+            path,
+            &format!("has {} bytes, more than any Atari 2600 cartridge", meta.len()),
+        ));
+    }
+    let content =
+        fs::read(path).map_err(|error| rom_error(path, &format!("cannot be read ({error})")))?;
+    let md5: String = Md5::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+    match md5_of(game) {
+        Some(expected) if expected == md5 => Ok(()),
+        Some(expected) => {
+            Err(rom_error(path, &format!("has md5 {md5}, but {game}'s is {expected}")))
+        }
+        None => Err(rom_error(path, &format!("is for `{game}`, which is no game of the ALE"))),
+    }
+}
+
+fn rom_error(path: &Path, reason: &str) -> AleError {
+    AleError::Rom { path: path.to_owned(), reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rom(game: &str) -> PathBuf {
+        let file = format!("{game}.bin");
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.deps/ale/src/ale/python/roms").join(file)
+    }
+
+    fn settings(game: &'static str) -> Settings {
+        Settings {
+            game,
+            rom: rom(game),
+            repeat_action_probability: 0.25,
+            max_num_frames_per_episode: 0,
+            mode: None,
+            difficulty: None,
+        }
+    }
+
+    fn refused(settings: Settings) -> String {
+        Emulator::load(settings, 1).expect_err("a bad setting").to_string()
+    }
+
+    #[test]
+    fn bad_roms_are_refused_before_the_emulator_sees_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let truncated = folder.path().join("breakout.bin");
+        fs::write(&truncated, &fs::read(rom("breakout")).expect("a ROM")[..1000]).expect("written");
+        let with = |path: &Path| refused(Settings { rom: path.to_owned(), ..settings("breakout") });
+        assert!(with(&truncated).contains("but breakout's is f34f08e5eb96e500e851a80be3277a56"));
+        assert!(with(folder.path()).contains("is not a regular file"));
+        assert!(with(Path::new("/nowhere/breakout.bin")).contains("cannot be opened"));
+        assert!(with(&rom("pong")).contains("has md5"));
+        assert!(with(Path::new("/dev/null")).contains("is not a regular file"));
+    }
+
+    #[test]
+    fn unknown_modes_difficulties_and_actions_are_refused_with_what_there_is() {
+        let error = refused(Settings { mode: Some(3), ..settings("breakout") });
+        assert!(error.starts_with("breakout has no mode 3: it has 0, 4, 8,"), "{error}");
+        let error = refused(Settings { difficulty: Some(7), ..settings("breakout") });
+        assert_eq!(error, "breakout has no difficulty 7: it has 0, 1");
+        assert!(
+            refused(Settings { repeat_action_probability: f32::NAN, ..settings("pong") })
+                .contains("between 0 and 1")
+        );
+        let mut game = Emulator::load(settings("breakout"), 1).expect("breakout");
+        assert!(matches!(game.act(18), Err(AleError::Action(18))));
+    }
+
+    #[test]
+    fn every_rom_that_setup_places_loads_and_plays() {
+        for (name, _) in crate::GAMES {
+            let mut game = Emulator::load(settings(name), 1).expect(name);
+            game.reset().expect(name);
+            game.act(1).expect(name);
+            let mut screen = vec![0; game.height() * game.width()];
+            game.screen_gray(&mut screen).expect(name);
+            assert!(
+                game.width() == 160 && (210..=250).contains(&game.height()),
+                "{name}: {}",
+                game.height()
+            );
+            let (minimal, legal) =
+                (game.minimal_actions().expect(name), game.legal_actions().expect(name));
+            assert!(
+                !minimal.is_empty() && minimal.iter().all(|action| legal.contains(action)),
+                "{name}"
+            );
+            assert!(legal.iter().all(|&action| action < 18), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_broken_state_is_refused_and_the_game_goes_on() {
+        let mut game = Emulator::load(settings("pong"), 1).expect("pong");
+        game.reset().expect("reset");
+        let state = game.save().expect("saved");
+        for length in [0, 7, 100, state.len() / 2, state.len() - 1] {
+            assert!(
+                matches!(game.restore(&state[..length]), Err(AleError::State(_))),
+                "{length} bytes"
+            );
+            assert_eq!(game.save().expect("saved"), state, "after {length} bytes");
+        }
+        game.restore(&state).expect("whole");
+    }
+}

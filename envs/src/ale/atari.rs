@@ -1,0 +1,442 @@
+//! One Atari game as an environment.
+
+use ale_sys::{Emulator, Status};
+use rand::Rng;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+
+use super::{AtariConfig, preprocessing::Preprocessing};
+use crate::{
+    env::{Env, EnvError, EnvSpec, Picture, Step},
+    state::{StateReader, StateWriter},
+};
+
+/// Layout of the saved state.
+const STATE_KIND: &str = "pliant atari 1";
+const NOOP: u32 = 0;
+const FIRE: u32 = 1;
+
+/// A game, its preprocessing and the generator of its no-ops.
+#[derive(Debug)]
+pub struct Atari {
+    emulator: Emulator,
+    preprocessing: Preprocessing,
+    config: AtariConfig,
+    actions: Vec<u32>,
+    spec: EnvSpec,
+    noops: ChaCha8Rng,
+    lives: u32,
+    running: bool,
+}
+
+/// What one decision's frames came to.
+#[derive(Debug, Default)]
+struct Outcome {
+    points: i64,
+    frames: u32,
+    lost_life: bool,
+    status: Status,
+}
+
+impl Atari {
+    pub(super) fn new(
+        emulator: Emulator,
+        config: AtariConfig,
+        actions: Vec<u32>,
+        spec: EnvSpec,
+    ) -> Self {
+        Self {
+            preprocessing: Preprocessing::new(&emulator, config.frame_skip, config.screen_size),
+            noops: ChaCha8Rng::seed_from_u64(0),
+            lives: 0,
+            running: false,
+            emulator,
+            config,
+            actions,
+            spec,
+        }
+    }
+
+    fn reseed(&mut self, seed: u64) -> Result<(), EnvError> {
+        self.noops = ChaCha8Rng::seed_from_u64(seed);
+        Ok(self.emulator.reload(random_seed(seed))?)
+    }
+
+    /// The frames of an episode that no decision takes: no-ops, then FIRE.
+    fn play_opening(&mut self) -> Result<(), EnvError> {
+        let noops = if self.config.noop_max > 0 {
+            self.noops.random_range(1..=self.config.noop_max)
+        } else {
+            0
+        };
+        let fires = if self.config.fire_on_reset && self.actions.contains(&FIRE) {
+            self.config.frame_skip
+        } else {
+            0
+        };
+        let opening = std::iter::repeat_n(NOOP, noops as usize)
+            .chain(std::iter::repeat_n(FIRE, fires as usize));
+        for action in opening {
+            self.emulator.act(action)?;
+            let status = self.emulator.status()?;
+            if status.terminal || status.truncated {
+                self.emulator.reset()?; // an episode that the no-ops ended starts again
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds `action` for the frame skip, or until the episode ends.
+    fn play(&mut self, action: u32) -> Result<Outcome, EnvError> {
+        let mut outcome = Outcome::default();
+        for t in 0..self.config.frame_skip {
+            outcome.points += i64::from(self.emulator.act(action)?);
+            outcome.frames += 1;
+            outcome.status = self.emulator.status()?;
+            outcome.lost_life |= outcome.status.lives < self.lives;
+            self.lives = outcome.status.lives;
+            if self.is_over(&outcome) {
+                break;
+            }
+            self.preprocessing.take(t, &self.emulator)?;
+        }
+        Ok(outcome)
+    }
+
+    fn is_over(&self, outcome: &Outcome) -> bool {
+        self.is_terminated(outcome) || outcome.status.truncated
+    }
+
+    fn is_terminated(&self, outcome: &Outcome) -> bool {
+        outcome.status.terminal || (self.config.terminal_on_life_loss && outcome.lost_life)
+    }
+
+    fn summary(&self, outcome: &Outcome) -> Step {
+        let raw_reward = outcome.points as f32;
+        let terminated = self.is_terminated(outcome);
+        let no_future = terminated || (self.config.zero_discount_on_life_loss && outcome.lost_life);
+        Step {
+            reward: self.config.clipped(raw_reward),
+            raw_reward,
+            terminated,
+            truncated: outcome.status.truncated,
+            discount: if no_future { 0.0 } else { 1.0 },
+            frames: outcome.frames,
+            lives: outcome.status.lives,
+        }
+    }
+}
+
+/// The seed straight to the ALE: its low 32 bits. All ones would mean "by the clock" to the ALE, so
+/// that single seed becomes `i32::MAX`.
+fn random_seed(seed: u64) -> i32 {
+    match seed as u32 as i32 {
+        -1 => i32::MAX,
+        low => low,
+    }
+}
+
+impl Env for Atari {
+    fn spec(&self) -> &EnvSpec {
+        &self.spec
+    }
+
+    fn reset(&mut self, seed: Option<u64>, frame: &mut [u8]) -> Result<(), EnvError> {
+        self.running = false;
+        if let Some(seed) = seed {
+            self.reseed(seed)?;
+        }
+        self.emulator.reset()?;
+        self.play_opening()?;
+        self.lives = self.emulator.status()?.lives;
+        self.preprocessing.begin(&self.emulator)?;
+        self.preprocessing.observe(frame);
+        self.running = true;
+        Ok(())
+    }
+
+    fn step(&mut self, action: usize, frame: &mut [u8]) -> Result<Step, EnvError> {
+        let count = self.actions.len();
+        let &number = self.actions.get(action).ok_or(EnvError::Action { action, count })?;
+        if !self.running {
+            return Err(EnvError::NeedsReset);
+        }
+        let outcome = self.play(number)?;
+        self.preprocessing.observe(frame);
+        let step = self.summary(&outcome);
+        self.running = !step.is_last();
+        Ok(step)
+    }
+
+    fn render(&mut self) -> Picture {
+        let (height, width) = (self.emulator.height(), self.emulator.width());
+        let mut rgb = vec![0; height * width * 3];
+        self.emulator.screen_rgb(&mut rgb).expect("a loaded game has a screen");
+        Picture { height, width, rgb }
+    }
+
+    fn save_state(&self) -> Result<Vec<u8>, EnvError> {
+        let mut state = StateWriter::new(STATE_KIND);
+        state.bytes(self.emulator.game().as_bytes());
+        state.u64(u64::from(self.running));
+        state.u64(u64::from(self.lives));
+        state.rng(&self.noops);
+        for buffer in self.preprocessing.buffers() {
+            state.bytes(buffer);
+        }
+        state.bytes(&self.emulator.save()?);
+        Ok(state.finish())
+    }
+
+    fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError> {
+        let mut state = StateReader::new(STATE_KIND, state)?;
+        let (saved, game) = (state.bytes()?, self.emulator.game());
+        if saved != game.as_bytes() {
+            let saved = String::from_utf8_lossy(saved);
+            return Err(EnvError::State(format!("it is of the game {saved}, not {game}")));
+        }
+        let (running, lives, noops) = (state.u64()? != 0, state.u64()?, state.rng()?);
+        let pixels = self.preprocessing.buffers()[0].len();
+        let (latest, previous) =
+            (state.exactly(pixels, "screen")?, state.exactly(pixels, "screen")?);
+        self.emulator.restore(state.bytes()?)?;
+        self.preprocessing.restore(latest, previous);
+        (self.running, self.lives, self.noops) = (running, lives as u32, noops);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{EnvFactory, Role};
+
+    const LEN: usize = 84 * 84;
+
+    fn factory(config: AtariConfig) -> Box<dyn EnvFactory> {
+        super::super::AtariFactory::build(config).expect("a good configuration")
+    }
+
+    fn make(config: AtariConfig) -> Box<dyn Env> {
+        factory(config).make(Role::Training).expect("an instance")
+    }
+
+    fn game(name: &str) -> AtariConfig {
+        AtariConfig { game: name.to_owned(), ..AtariConfig::default() }
+    }
+
+    /// Plays random actions, resetting where needed, and answers every frame and step.
+    fn play(env: &mut dyn Env, steps: usize, draws: &mut ChaCha8Rng) -> Vec<(Vec<u8>, Step)> {
+        let count = env.spec().actions.len();
+        let mut frame = vec![0; LEN];
+        (0..steps)
+            .map(|_| {
+                let step = env.step(draws.random_range(0..count), &mut frame).expect("a step");
+                let seen = (frame.clone(), step);
+                if step.is_last() {
+                    env.reset(None, &mut frame).expect("a reset");
+                }
+                seen
+            })
+            .collect()
+    }
+
+    fn fresh(config: AtariConfig, seed: u64) -> Box<dyn Env> {
+        let mut env = make(config);
+        env.reset(Some(seed), &mut [0; LEN]).expect("a reset");
+        env
+    }
+
+    #[test]
+    fn steps_without_an_episode_and_unknown_actions_are_refused() {
+        let mut env = make(game("pong"));
+        let frame = &mut [0; LEN];
+        assert!(matches!(env.step(0, frame), Err(EnvError::NeedsReset)));
+        env.reset(Some(1), frame).expect("a reset");
+        let error = env.step(6, frame).expect_err("pong has 6 actions").to_string();
+        assert_eq!(error, "action 6 is out of range: the environment has 6 actions (0 to 5)");
+    }
+
+    #[test]
+    fn the_same_seed_plays_the_same_game_and_another_seed_another() {
+        let config = || AtariConfig { repeat_action_probability: 0.25, ..game("breakout") };
+        let run =
+            |seed| play(fresh(config(), seed).as_mut(), 300, &mut ChaCha8Rng::seed_from_u64(5));
+        assert!(run(1) == run(1));
+        assert!(run(1) != run(2));
+    }
+
+    #[test]
+    fn a_seeded_reset_forgets_what_was_before() {
+        let config = AtariConfig { repeat_action_probability: 0.25, ..game("seaquest") };
+        let mut used = fresh(config.clone(), 9);
+        play(used.as_mut(), 150, &mut ChaCha8Rng::seed_from_u64(1));
+        used.reset(Some(3), &mut [0; LEN]).expect("a reset");
+        let again = play(used.as_mut(), 200, &mut ChaCha8Rng::seed_from_u64(2));
+        assert!(again == play(fresh(config, 3).as_mut(), 200, &mut ChaCha8Rng::seed_from_u64(2)));
+    }
+
+    #[test]
+    fn the_seed_that_means_the_clock_to_the_emulator_is_avoided() {
+        assert_eq!([random_seed(7), random_seed(u64::MAX), random_seed(1 << 32)], [7, i32::MAX, 0]);
+    }
+
+    /// Saves at `points` along one long game and lets a new instance continue from each of them.
+    fn continues_exactly(config: &AtariConfig, points: &[usize], steps: usize) {
+        let mut env = fresh(config.clone(), 11);
+        let mut draws = ChaCha8Rng::seed_from_u64(17);
+        let mut seen = Vec::new();
+        let mut saved = Vec::new();
+        for &point in points {
+            seen.extend(play(env.as_mut(), point - seen.len(), &mut draws));
+            saved.push((env.save_state().expect("saved"), env.render(), draws.clone()));
+        }
+        seen.extend(play(env.as_mut(), steps, &mut draws));
+        for (&point, (state, picture, mut draws)) in points.iter().zip(saved) {
+            let mut twin = make(config.clone());
+            twin.load_state(&state).expect("loaded");
+            assert!(twin.render() == picture, "{}, step {point}: the screen", config.game);
+            assert!(
+                twin.save_state().expect("saved") == state,
+                "{}, step {point}: the state",
+                config.game
+            );
+            let follows = play(twin.as_mut(), steps, &mut draws);
+            assert!(
+                follows == seen[point..point + steps],
+                "{}, step {point}: what follows",
+                config.game
+            );
+        }
+    }
+
+    #[test]
+    fn a_saved_state_continues_bit_for_bit_in_a_new_instance() {
+        for name in ["breakout", "montezuma_revenge", "chopper_command"] {
+            let config = AtariConfig {
+                repeat_action_probability: 0.25,
+                terminal_on_life_loss: true,
+                zero_discount_on_life_loss: false,
+                ..game(name)
+            };
+            let points: Vec<usize> = (1..=40).map(|point| point * 9 + point % 7).collect();
+            continues_exactly(&config, &points, 200);
+        }
+    }
+
+    /// All games: what some cartridge or some game's settings leave out of a state shows here.
+    #[test]
+    #[ignore = "takes a minute: run with --ignored when the saved state's layout changes"]
+    fn every_games_saved_state_continues_bit_for_bit() {
+        for name in super::super::games() {
+            let config = AtariConfig {
+                repeat_action_probability: 0.25,
+                full_action_space: true,
+                ..game(name)
+            };
+            continues_exactly(&config, &[5, 200, 500], 100);
+        }
+    }
+
+    #[test]
+    fn a_state_of_another_game_or_a_torn_one_is_refused_and_changes_nothing() {
+        let state = fresh(game("pong"), 1).save_state().expect("saved");
+        let mut env = fresh(game("breakout"), 1);
+        let before = env.save_state().expect("saved");
+        let error = env.load_state(&state).expect_err("another game").to_string();
+        assert_eq!(error, "saved environment state: it is of the game pong, not breakout");
+        assert!(env.load_state(&before[..before.len() - 1]).is_err());
+        assert!(env.save_state().expect("saved") == before);
+    }
+
+    /// Breakout's first life is lost soon if nobody plays: FIRE, then nothing.
+    fn until_a_life_is_lost(env: &mut dyn Env) -> Step {
+        let frame = &mut [0; LEN];
+        env.reset(Some(0), frame).expect("a reset");
+        let mut last = env.step(1, frame).expect("FIRE");
+        for _ in 0..200 {
+            let step = env.step(0, frame).expect("NOOP");
+            if step.lives < last.lives {
+                return step;
+            }
+            last = step;
+        }
+        panic!("no life was lost in 200 steps");
+    }
+
+    #[test]
+    fn a_lost_life_ends_the_discount_the_episode_or_nothing() {
+        let config = |zero, terminal| AtariConfig {
+            zero_discount_on_life_loss: zero,
+            terminal_on_life_loss: terminal,
+            ..game("breakout")
+        };
+        let lost =
+            |config, role| until_a_life_is_lost(factory(config).make(role).expect("made").as_mut());
+        let seen = |step: Step| (step.discount, step.terminated, step.lives);
+        assert_eq!(seen(lost(config(true, false), Role::Training)), (0.0, false, 4));
+        assert_eq!(seen(lost(config(false, true), Role::Training)), (0.0, true, 4));
+        assert_eq!(seen(lost(config(false, false), Role::Training)), (1.0, false, 4));
+        assert_eq!(seen(lost(config(true, false), Role::Evaluation)), (1.0, false, 4));
+        assert_eq!(seen(lost(config(false, true), Role::Evaluation)), (1.0, false, 4));
+    }
+
+    #[test]
+    fn an_episode_is_truncated_at_its_frame_limit_and_keeps_its_discount() {
+        let mut env =
+            fresh(AtariConfig { max_num_frames_per_episode: 21, noop_max: 0, ..game("pong") }, 0);
+        let steps: Vec<Step> =
+            (0..6).map(|_| env.step(0, &mut [0; LEN]).expect("a step")).collect();
+        assert_eq!(steps.iter().map(|step| step.frames).collect::<Vec<_>>(), [4, 4, 4, 4, 4, 1]);
+        assert_eq!(
+            (steps[5].truncated, steps[5].terminated, steps[5].discount),
+            (true, false, 1.0)
+        );
+        assert!(steps[..5].iter().all(|step| !step.is_last()));
+        assert!(matches!(env.step(0, &mut [0; LEN]), Err(EnvError::NeedsReset)));
+    }
+
+    #[test]
+    fn no_ops_make_openings_differ_and_stay_within_their_range() {
+        let openings = |noop_max| {
+            let mut env = make(AtariConfig { noop_max, ..game("seaquest") });
+            let mut frame = vec![0; LEN];
+            let mut seen = std::collections::HashSet::new();
+            for seed in 0..200 {
+                env.reset(Some(seed), &mut frame).expect("a reset");
+                seen.insert(frame.clone());
+            }
+            seen.len()
+        };
+        assert_eq!(openings(0), 1, "without sticky actions and no-ops every seed starts alike");
+        assert!(openings(3) <= 3);
+        assert!(openings(30) > 10);
+    }
+
+    #[test]
+    fn only_the_reward_to_learn_from_is_clipped() {
+        let run = |reward_clip| {
+            let config = AtariConfig { reward_clip, ..game("seaquest") };
+            play(fresh(config, 4).as_mut(), 400, &mut ChaCha8Rng::seed_from_u64(4))
+        };
+        let (clipped, free) = (run(1.0), run(0.0));
+        let paid =
+            |steps: &[(Vec<u8>, Step)]| steps.iter().map(|(_, step)| step.raw_reward).sum::<f32>();
+        assert!(paid(&clipped) >= 20.0 && paid(&clipped) == paid(&free));
+        assert!(clipped.iter().all(|(_, step)| step.reward.abs() <= 1.0));
+        assert!(free.iter().all(|(_, step)| step.reward == step.raw_reward));
+    }
+
+    #[test]
+    fn fire_on_reset_starts_the_ball() {
+        let moved = |fire_on_reset| {
+            let mut env = fresh(AtariConfig { fire_on_reset, noop_max: 0, ..game("breakout") }, 0);
+            let mut frames = [vec![0; LEN], vec![0; LEN]];
+            for _ in 0..8 {
+                frames.rotate_left(1);
+                env.step(0, &mut frames[1]).expect("a step");
+            }
+            frames[0] != frames[1]
+        };
+        assert!(moved(true) && !moved(false));
+    }
+}

@@ -1,0 +1,57 @@
+//! Finding the ROMs at run time.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use crate::{env::EnvError, folders};
+
+/// Where scripts/setup puts them, below the repository's root.
+const SETUP: &str = ".deps/ale/src/ale/python/roms";
+
+/// The folder of the ROMs: `PLIANT_ROMS`, else `configured`, else where scripts/setup puts them
+/// (above the executable or the current folder), else `~/.cache/pliant/roms`.
+pub fn rom_folder(configured: Option<&Path>) -> Result<PathBuf, EnvError> {
+    let named =
+        env::var_os("PLIANT_ROMS").map(PathBuf::from).or_else(|| configured.map(Path::to_owned));
+    match named {
+        Some(folder) if folder.is_dir() => Ok(folder),
+        Some(folder) => {
+            Err(missing(&format!("the ROM folder {} does not exist", folder.display())))
+        }
+        None => places()
+            .find(|folder| folder.is_dir())
+            .ok_or_else(|| missing("the Atari ROMs are not here")),
+    }
+}
+
+fn places() -> impl Iterator<Item = PathBuf> {
+    let starts = [env::current_exe().ok(), env::current_dir().ok()];
+    let above = |path: PathBuf| -> Vec<PathBuf> {
+        path.ancestors().take(5).map(|folder| folder.join(SETUP)).collect()
+    };
+    starts.into_iter().flatten().flat_map(above).chain([folders::cache().join("roms")])
+}
+
+fn missing(what: &str) -> EnvError {
+    EnvError::Invalid(format!(
+        "{what}: run scripts/setup, or set PLIANT_ROMS to the folder that holds breakout.bin and the others"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configured_folder_that_is_missing_is_named_with_the_way_out() {
+        let error = rom_folder(Some(Path::new("/nowhere/roms"))).expect_err("missing").to_string();
+        assert!(error.contains("/nowhere/roms") && error.contains("scripts/setup"), "{error}");
+    }
+
+    #[test]
+    fn the_folder_of_setup_is_found_without_configuration() {
+        assert!(rom_folder(None).expect("run scripts/setup first").join("breakout.bin").is_file());
+    }
+}

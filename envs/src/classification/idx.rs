@@ -1,0 +1,97 @@
+//! The IDX format of MNIST: a magic number, big-endian sizes, then bytes.
+
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+
+/// Bytes in rows: images (`[count, height, width]`) or labels (`[count]`).
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Idx {
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
+    /// The bytes, row by row.
+    pub data: Vec<u8>,
+}
+
+impl Idx {
+    /// Reads raw or gzipped IDX; the error completes the sentence "the file ...".
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let unpacked = unzipped(bytes)?;
+        let (magic, rest) =
+            unpacked.split_first_chunk::<4>().ok_or("is shorter than an IDX header")?;
+        let [0, 0, 8, dimensions] = *magic else {
+            return Err(format!("begins with {magic:02x?}, not with the 00 00 08 of IDX bytes"));
+        };
+        let (sizes, data) = rest
+            .split_at_checked(4 * usize::from(dimensions))
+            .ok_or("is shorter than its IDX header")?;
+        let shape: Vec<usize> = sizes.chunks_exact(4).map(big_endian).collect();
+        let count = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
+        if count != Some(data.len()) {
+            return Err(format!("has {} bytes of data, but its header says {shape:?}", data.len()));
+        }
+        Ok(Self { shape, data: data.to_vec() })
+    }
+
+    /// The same as an uncompressed file.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0, 0, 8, self.shape.len() as u8];
+        for &size in &self.shape {
+            bytes.extend_from_slice(&(size as u32).to_be_bytes());
+        }
+        bytes.extend_from_slice(&self.data);
+        bytes
+    }
+}
+
+fn big_endian(bytes: &[u8]) -> usize {
+    bytes.iter().fold(0, |number, &byte| number << 8 | usize::from(byte))
+}
+
+/// The content of a gzip file; anything else as it is.
+pub(super) fn unzipped(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok(bytes.to_vec());
+    }
+    let mut content = Vec::new();
+    let unpacked = GzDecoder::new(bytes).read_to_end(&mut content);
+    unpacked.map_err(|error| format!("is no whole gzip file ({error})"))?;
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder};
+
+    use super::*;
+
+    fn file() -> Vec<u8> {
+        vec![0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6]
+    }
+
+    #[test]
+    fn raw_and_gzipped_files_read_alike_and_write_back() {
+        let expected = Idx { shape: vec![2, 3], data: vec![1, 2, 3, 4, 5, 6] };
+        let mut zipped = GzEncoder::new(Vec::new(), Compression::default());
+        zipped.write_all(&file()).expect("zipped");
+        assert_eq!(Idx::parse(&zipped.finish().expect("zipped")), Ok(expected.clone()));
+        assert_eq!(Idx::parse(&file()), Ok(expected.clone()));
+        assert_eq!(expected.to_bytes(), file());
+    }
+
+    #[test]
+    fn torn_or_foreign_files_are_refused_with_a_reason() {
+        let error = |bytes: &[u8]| Idx::parse(bytes).expect_err("a bad file");
+        assert!(error(b"\x89PNG....").contains("not with the 00 00 08"));
+        assert!(error(&file()[..3]).contains("shorter than an IDX header"));
+        assert!(error(&file()[..9]).contains("shorter than its IDX header"));
+        assert_eq!(error(&file()[..17]), "has 5 bytes of data, but its header says [2, 3]");
+        assert!(error(&[0x1f, 0x8b, 8, 0]).contains("no whole gzip file"));
+        assert!(
+            error(&[0, 0, 8, 8].into_iter().chain([255; 32]).collect::<Vec<_>>())
+                .contains("header says")
+        );
+    }
+}
