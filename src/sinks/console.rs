@@ -82,8 +82,8 @@ impl Progress {
     pub fn println(&self, line: &str) {
         match &self.output {
             Output::Quiet => {}
-            Output::Bar(bar) => bar.suspend(|| print_line(line)),
-            Output::Lines => print_line(line),
+            Output::Bar(bar) if !bar.is_finished() => bar.suspend(|| print_line(line)),
+            Output::Bar(_) | Output::Lines => print_line(line),
         }
     }
 
@@ -126,7 +126,7 @@ impl Progress {
 }
 
 fn bar(total_frames: u64) -> ProgressBar {
-    let template = "{bar:24.cyan/dim} {percent:>3} %  {human_pos} of {human_len} frames{msg}";
+    let template = "{bar:12.cyan/dim} {percent:>3} %  {human_pos} of {human_len} frames{wide_msg}";
     let style = ProgressStyle::with_template(template).expect("the template is well-formed");
     let bar = ProgressBar::with_draw_target(Some(total_frames), ProgressDrawTarget::stderr());
     bar.with_style(style.progress_chars("━╸─"))
@@ -238,6 +238,11 @@ mod tests {
         assert_eq!(line, "  5,000/s  2h 00m left  return 21.50  loss 0.0120");
         assert_eq!(numbers(None, 10, 0, &Status::default()), "");
         assert_eq!(position(14_000_000, 50_000_000), "28.0 %  14,000,000 of 50,000,000 frames");
+    }
+
+    #[test]
+    fn a_bars_template_is_well_formed() {
+        assert_eq!(bar(10).length(), Some(10));
     }
 
     #[test]
