@@ -1,3 +1,27 @@
 //! pliant as a library: what an out-of-tree program needs to run with plug-ins of its own.
+//!
+//! ```no_run
+//! fn main() -> std::process::ExitCode {
+//!     pliant::cuda::load(); // before anything touches libtorch
+//!     let plugins = pliant::plugins::builtin();
+//!     // plugins.interventions.register("mine", Mine::build);
+//!     pliant::cli::main(&plugins)
+//! }
+//! ```
 
+mod checkpoint;
+pub mod cli;
+mod commands;
+pub mod config;
+pub mod cuda;
+mod device;
+mod episodes;
+mod evaluation;
+mod experiment;
+mod failure;
+pub mod plugins;
+mod run_dir;
+mod runner;
 pub mod sinks;
+mod table;
+pub mod trace;

@@ -1,1 +1,8 @@
-fn main(){}
+//! The `pliant` program with its built-in plug-ins.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pliant::cuda::load(); // before anything touches libtorch
+    pliant::cli::main(&pliant::plugins::builtin())
+}

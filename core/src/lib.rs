@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod clock;
+pub mod conformance;
 pub mod error;
 pub mod head;
 pub mod intervention;

@@ -64,10 +64,10 @@ impl<T: 'static> Registry<T> {
     where
         C: DeserializeOwned + Serialize + Default + JsonSchema + 'static,
     {
-        let schema = schemars::schema_for!(C).to_value();
+        let (doc, parameters) = describe::<C>();
         let kind = Kind {
-            doc: doc_of(&schema),
-            parameters: parameters(&schema, &C::default()),
+            doc,
+            parameters,
             build: Box::new(move |table| {
                 build(parse::<C>(table).map_err(|error| one_line(&error))?)
             }),
@@ -121,6 +121,12 @@ fn one_line(error: &toml::de::Error) -> String {
     let text = error.to_string();
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.join(" ")
+}
+
+/// The documentation of a settings struct and of each of its fields.
+pub fn describe<C: Serialize + Default + JsonSchema>() -> (String, Vec<Parameter>) {
+    let schema = schemars::schema_for!(C).to_value();
+    (doc_of(&schema), parameters(&schema, &C::default()))
 }
 
 fn doc_of(schema: &Json) -> String {

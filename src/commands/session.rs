@@ -1,0 +1,162 @@
+//! What `train` and `resume` share: outputs, signals, the closing table.
+
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use pliant_core::{error::Result, sink::Sink};
+use toml::{Table, Value};
+
+use crate::{
+    checkpoint::Loaded,
+    config::Config,
+    device,
+    evaluation::Evaluation,
+    experiment::Experiment,
+    failure::{Failure, Outcome},
+    run_dir::{Provenance, RunDirectory, State},
+    runner::{Outputs, Runner, Summary},
+    sinks::{CsvSink, JsonlSink, Progress, Start, TensorBoardSink, tensorboard::HparamValue},
+    table,
+};
+
+/// What the numbers of a run depend on beside its configuration.
+pub fn provenance(experiment: &Experiment) -> Provenance {
+    Provenance {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: env!("PLIANT_COMMIT").to_owned(),
+        libtorch: env!("PLIANT_LIBTORCH").to_owned(),
+        device: device::name(experiment.device),
+        threads: experiment.threads,
+        seed: experiment.config.run.seed,
+        inputs: experiment.factory.provenance(),
+    }
+}
+
+/// Trains a new run, or continues one, and prints what came of it.
+pub fn run(experiment: Experiment, directory: RunDirectory, from: Option<&Loaded>) -> Outcome {
+    let stop = stop_on_signals()?;
+    let budget = experiment.config.run.budget_frames;
+    let outputs = outputs(&experiment.config, &directory, from)?;
+    let runner = Runner::new(experiment, directory.clone(), outputs, stop)?;
+    let summary = match from {
+        None => runner.train()?,
+        Some(loaded) => runner.resume(loaded)?,
+    };
+    report(&summary, &directory, budget);
+    Ok(())
+}
+
+fn outputs(config: &Config, directory: &RunDirectory, from: Option<&Loaded>) -> Outcome<Outputs> {
+    let failed = |error: pliant_core::error::Error| {
+        Failure::Run(format!("run directory {}: {error}", directory.path().display()))
+    };
+    let (path, resumed) = (directory.path(), from.map(|loaded| loaded.clock.frames));
+    let log = &config.log;
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    if log.csv {
+        let file = path.join("metrics.csv");
+        let sink = resumed.map_or_else(|| CsvSink::create(&file), |frames| CsvSink::resume(&file, frames));
+        sinks.push(Box::new(sink.map_err(failed)?));
+    }
+    if log.jsonl {
+        let file = path.join("metrics.jsonl");
+        let sink = resumed.map_or_else(|| JsonlSink::create(&file), |frames| JsonlSink::resume(&file, frames));
+        sinks.push(Box::new(sink.map_err(failed)?));
+    }
+    let tensorboard = log.tensorboard.then(|| tensorboard(config, path, resumed));
+    let tensorboard = tensorboard.transpose().map_err(failed)?;
+    let progress = Progress::new(config.run.budget_frames, false);
+    Ok(Outputs { sinks, tensorboard, progress })
+}
+
+fn tensorboard(config: &Config, path: &Path, resumed: Option<u64>) -> Result<TensorBoardSink> {
+    let start = resumed.map_or(Start::Fresh, |frames| Start::Resumed { frames });
+    let mut sink = TensorBoardSink::create(path, start)?;
+    if resumed.is_none() {
+        sink.write_hparams(&hparams(config), &[])?;
+    }
+    Ok(sink)
+}
+
+/// Every setting as a column of TensorBoard's table: `agent.optimizer.learning_rate`, ..
+fn hparams(config: &Config) -> Vec<(String, HparamValue)> {
+    let table: Table = config.to_toml().parse().expect("what was just written");
+    let mut columns = Vec::new();
+    flatten("", &Value::Table(table), &mut columns);
+    columns
+}
+
+fn flatten(path: &str, value: &Value, columns: &mut Vec<(String, HparamValue)>) {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    let plain = match value {
+        Value::Table(table) => {
+            return table.iter().for_each(|(key, inner)| flatten(&below(key), inner, columns));
+        }
+        Value::Array(items) => {
+            let numbered = items.iter().enumerate();
+            return numbered.for_each(|(index, item)| flatten(&below(&index.to_string()), item, columns));
+        }
+        Value::Boolean(switch) => HparamValue::Bool(*switch),
+        Value::Integer(number) => HparamValue::Number(*number as f64),
+        Value::Float(number) => HparamValue::Number(*number),
+        other => HparamValue::Text(other.as_str().map_or_else(|| other.to_string(), str::to_owned)),
+    };
+    columns.push((path.to_owned(), plain));
+}
+
+/// A flag that SIGINT and SIGTERM raise; a second signal ends the process at once.
+fn stop_on_signals() -> Outcome<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .map_err(|error| Failure::while_doing("cannot watch for signals", error))?;
+    }
+    Ok(stop)
+}
+
+fn report(summary: &Summary, directory: &RunDirectory, budget_frames: u64) {
+    let path = directory.path().display();
+    if summary.state == State::Stopped {
+        println!("stopped; continue with: pliant resume {path}");
+        return;
+    }
+    if !summary.evaluations.is_empty() {
+        println!("{}", evaluations(&summary.evaluations, summary.score_name));
+    }
+    if let Some((_, last)) = summary.evaluations.last()
+        && summary.score_name == "accuracy"
+    {
+        println!(
+            "greedy accuracy on held-out images: {:.2} % ({} images)",
+            100.0 * last.score(),
+            last.steps
+        );
+    }
+    let minutes = summary.wall_s / 60.0;
+    println!("{budget_frames} frames in {minutes:.1} minutes; run directory: {path}");
+}
+
+/// One row per evaluation: mean with standard error, range, number of episodes.
+pub fn evaluations(rows: &[(&str, Evaluation)], score_name: &str) -> String {
+    let header = [format!("evaluation {score_name}"), "mean".into(), "min .. max".into(), "n".into()];
+    table::render(&header, rows.iter().map(|(name, evaluation)| evaluation_row(name, evaluation)))
+}
+
+fn evaluation_row(name: &str, evaluation: &Evaluation) -> Vec<String> {
+    let score = evaluation.score();
+    let mean = match evaluation.standard_error() {
+        Some(error) => format!("{score:.1} +- {error:.1}"),
+        None => format!("{score:.4}"),
+    };
+    let least = evaluation.returns.iter().copied().reduce(f64::min);
+    let most = evaluation.returns.iter().copied().reduce(f64::max);
+    let range = least.zip(most).map(|(least, most)| format!("{least:.1} .. {most:.1}"));
+    let n = match evaluation.returns.len() {
+        0 => format!("{} steps", evaluation.steps),
+        count => format!("{count} episodes"),
+    };
+    vec![name.to_owned(), mean, range.unwrap_or_default(), n]
+}

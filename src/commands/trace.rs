@@ -1,0 +1,35 @@
+//! `pliant trace`
+
+use pliant_core::registry::Plugins;
+
+use crate::{
+    cli::TraceArgs,
+    config::{self, Options},
+    failure::{Failure, Outcome},
+    trace::{self, TraceError},
+};
+
+/// Replays a file of actions and writes what the environment does as .npy files.
+pub fn run(args: &TraceArgs, plugins: &Plugins) -> Outcome {
+    let set = std::iter::once(format!("env.kind={}", args.env)).chain(args.set.clone()).collect();
+    let options = Options { set, ..Options::default() };
+    let layers = config::layers(&options).map_err(Failure::Input)?;
+    let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
+    let factory = config.env.build(&plugins.envs).map_err(Failure::Input)?;
+    let actions = trace::read_actions(&args.actions).map_err(Failure::Input)?;
+    let summary = trace::write_trace(factory.as_ref(), args.seed, &actions, &args.out).map_err(
+        |error| match error {
+            TraceError::Actions(message) => Failure::Input(message),
+            other => Failure::Run(other.to_string()),
+        },
+    )?;
+    println!(
+        "{} steps, {} frames, {} episodes ended, reward {}: {}",
+        summary.steps,
+        summary.frames,
+        summary.episodes,
+        summary.reward,
+        args.out.display()
+    );
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! `pliant train`
+
+use pliant_core::registry::Plugins;
+
+use super::session;
+use crate::{
+    cli::TrainArgs,
+    config,
+    experiment::{self, Experiment, gigabytes},
+    failure::{Failure, Outcome},
+    run_dir::{self, RunDirectory},
+};
+
+/// Resolves the configuration, builds and checks everything, then trains.
+pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
+    let layers = config::layers(&args.config.options()).map_err(Failure::Input)?;
+    let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
+    let experiment = experiment::build(config, plugins)?;
+    if args.dry_run {
+        describe(&experiment);
+        return Ok(());
+    }
+    let path = args.out.clone().unwrap_or_else(|| run_dir::default_path(&experiment.config));
+    let provenance = session::provenance(&experiment);
+    let directory = RunDirectory::create(path, &experiment.config, &provenance)?;
+    eprintln!("run directory: {}", directory.path().display());
+    session::run(experiment, directory, None)
+}
+
+/// The resolved configuration as TOML, with what it needs as comments.
+fn describe(experiment: &Experiment) {
+    let learner = experiment.agent.learner();
+    let spec = learner.online.spec();
+    println!("# everything below was checked and built; nothing was run");
+    println!(
+        "# observation {:?}, {} actions, {} parameters, replay {} when full, device {}",
+        spec.observation,
+        spec.actions,
+        learner.online.variables().count(),
+        gigabytes(experiment.replay_bytes),
+        crate::device::name(experiment.device),
+    );
+    print!("{}", experiment.config.to_toml());
+}

@@ -1,0 +1,13 @@
+//! Configuration: typed sections, layered sources, presets.
+
+mod layer;
+mod presets;
+mod resolve;
+mod sections;
+mod sources;
+
+pub use layer::Layer;
+pub use presets::{PRESETS, Preset, preset};
+pub use resolve::{Config, KindTable, resolve};
+pub use sections::{CheckpointSection, EvalSection, LogSection, RunSection};
+pub use sources::{Options, layers};

@@ -1,0 +1,111 @@
+//! The sections that every run has. Their documentation appears in `pliant list settings`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What is run, for how long, on what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunSection {
+    /// Begins the name of the run directory.
+    pub name: String,
+    /// Root of all random streams.
+    pub seed: u64,
+    /// Frames to train for; on the MDPs a frame is an agent step.
+    pub budget_frames: u64,
+    /// `auto`, `cpu` or `cuda:N`.
+    pub device: String,
+    /// Threads that compute; 0 takes one per core. The numbers depend on it.
+    pub threads: usize,
+    /// Environments that step together.
+    pub num_envs: usize,
+    /// Threads that step them; 0 takes as many as there are environments, at most one per core. The
+    /// numbers do not depend on it.
+    pub env_threads: usize,
+}
+
+impl Default for RunSection {
+    fn default() -> Self {
+        Self {
+            name: "run".to_owned(),
+            seed: 0,
+            budget_frames: 200_000_000,
+            device: "auto".to_owned(),
+            threads: 0,
+            num_envs: 1,
+            env_threads: 0,
+        }
+    }
+}
+
+/// When and how the agent is evaluated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvalSection {
+    /// Frames of training between evaluations; 0 evaluates at the ends alone.
+    pub every_frames: u64,
+    /// Evaluate a random policy and the untrained agent before training.
+    pub before_training: bool,
+    /// Evaluate once more when training ends.
+    pub after_training: bool,
+    /// Episodes per evaluation, where the task has episodes.
+    pub episodes: usize,
+    /// Agent steps per evaluation, where the task has no episodes.
+    pub steps: usize,
+    /// Exploration rate of the evaluation policy.
+    pub epsilon: f64,
+    /// Environments that are evaluated together; the episodes are dealt out evenly.
+    pub num_envs: usize,
+}
+
+impl Default for EvalSection {
+    fn default() -> Self {
+        Self {
+            every_frames: 1_000_000,
+            before_training: true,
+            after_training: true,
+            episodes: 30,
+            steps: 10_000,
+            epsilon: 0.01,
+            num_envs: 8,
+        }
+    }
+}
+
+/// When the run's state is saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointSection {
+    /// Frames between checkpoints; 0 saves at the end alone.
+    pub every_frames: u64,
+    /// The newest checkpoints that are kept.
+    pub keep: usize,
+    /// Save the replay with the newest checkpoint; without it a resumed run refills its replay.
+    pub replay: bool,
+}
+
+impl Default for CheckpointSection {
+    fn default() -> Self {
+        Self { every_frames: 1_000_000, keep: 2, replay: true }
+    }
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSection {
+    /// Frames between rows of training metrics.
+    pub every_frames: u64,
+    /// Write TensorBoard event files.
+    pub tensorboard: bool,
+    /// Write `metrics.csv`.
+    pub csv: bool,
+    /// Write `metrics.jsonl`.
+    pub jsonl: bool,
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self { every_frames: 10_000, tensorboard: true, csv: true, jsonl: false }
+    }
+}

@@ -1,0 +1,161 @@
+//! From a configuration to built parts: everything is checked before the first frame.
+
+use std::sync::Arc;
+
+use pliant_core::{
+    agent::{Agent, AgentContext},
+    clock::Clock,
+    intervention::Interventions,
+    learner::Learner,
+    metrics::Metrics,
+    network::{Model, NetworkSpec},
+    probe::Probes,
+    registry::{Plugins, Registry},
+    seeds::Seeds,
+    tch::Device,
+};
+use pliant_envs::env::EnvFactory;
+
+use crate::{
+    config::{Config, KindTable},
+    device,
+    failure::{Failure, Outcome},
+};
+
+/// The parts of a run, built and checked.
+pub struct Experiment {
+    /// What they were built from.
+    pub config: Config,
+    /// Makes environments.
+    pub factory: Arc<dyn EnvFactory>,
+    /// Acts, remembers, learns.
+    pub agent: Box<dyn Agent>,
+    /// Change how it learns.
+    pub interventions: Interventions,
+    /// Measure it.
+    pub probes: Probes,
+    /// Where all random streams come from.
+    pub seeds: Seeds,
+    /// Where the networks compute.
+    pub device: Device,
+    /// Threads that compute.
+    pub threads: usize,
+    /// What the interventions measured while they were installed.
+    pub metrics: Metrics,
+    /// Bytes of main memory the replay takes when full.
+    pub replay_bytes: u64,
+}
+
+/// Builds all parts. Every error is one of input.
+pub fn build(config: Config, plugins: &Plugins) -> Outcome<Experiment> {
+    assemble(config, plugins).map_err(Failure::Input)
+}
+
+fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
+    check_ranges(&config)?;
+    let device = device::choose(&config.run.device)?;
+    let threads = device::set_threads(config.run.threads);
+    let seeds = Seeds::new(config.run.seed);
+    let factory = config.env.build(&plugins.envs)?;
+    let mut interventions =
+        Interventions::new(build_all(&config.interventions, &plugins.interventions)?, &seeds);
+    let probes = Probes::new(build_all(&config.probes, &plugins.probes)?, &seeds);
+    let mut learner = learner(&config, plugins, factory.as_ref(), &interventions, device)?;
+    let mut metrics = Metrics::default();
+    interventions.after_build(&mut learner, &Clock::default(), &mut metrics);
+    let agent_factory = config.agent.build(&plugins.agents)?;
+    let replay_bytes = agent_factory.replay_bytes(factory.spec());
+    check_memory(replay_bytes)?;
+    let context = AgentContext { env: factory.spec(), num_envs: config.run.num_envs, learner, seeds };
+    let agent = agent_factory.build(context).map_err(|error| format!("[agent]: {error}"))?;
+    Ok(Experiment {
+        config, factory, agent, interventions, probes, seeds, device, threads, metrics, replay_bytes,
+    })
+}
+
+fn learner(
+    config: &Config,
+    plugins: &Plugins,
+    factory: &dyn EnvFactory,
+    interventions: &Interventions,
+    device: Device,
+) -> Result<Learner, String> {
+    let architecture = config.network.build(&plugins.networks)?;
+    let spec = NetworkSpec::new(factory.spec(), interventions.plan()?);
+    let mut stream = Seeds::new(config.run.seed).stream("network");
+    let online = Model::new(architecture, spec, &mut stream, device)
+        .map_err(|error| format!("network `{}`: {error}", config.network.kind))?;
+    Ok(Learner::new(online, config.optimizer.build(&plugins.optimizers)?))
+}
+
+fn build_all<T: 'static>(
+    kinds: &[KindTable],
+    registry: &Registry<T>,
+) -> Result<Vec<(String, T)>, String> {
+    kinds.iter().map(|kind| Ok((kind.kind.clone(), kind.build(registry)?))).collect()
+}
+
+/// Ranges of the fixed sections; kinds check their own.
+fn check_ranges(config: &Config) -> Result<(), String> {
+    let Config { run, eval, log, .. } = config;
+    let at_least_one = [
+        ("run.budget_frames", run.budget_frames),
+        ("run.num_envs", run.num_envs as u64),
+        ("eval.episodes", eval.episodes as u64),
+        ("eval.steps", eval.steps as u64),
+        ("eval.num_envs", eval.num_envs as u64),
+        ("log.every_frames", log.every_frames),
+        ("checkpoint.keep", config.checkpoint.keep as u64),
+    ];
+    for (key, value) in at_least_one {
+        if value == 0 {
+            return Err(format!("{key} is 0, expected at least 1"));
+        }
+    }
+    for (key, value) in [("run.num_envs", run.num_envs), ("eval.num_envs", eval.num_envs)] {
+        if value > MAX_ENVS {
+            return Err(format!("{key} is {value}, expected at most {MAX_ENVS}"));
+        }
+    }
+    for (key, value) in [("run.threads", run.threads), ("run.env_threads", run.env_threads)] {
+        if value > MAX_THREADS {
+            return Err(format!("{key} is {value}, expected at most {MAX_THREADS}"));
+        }
+    }
+    if run.name.is_empty() || run.name.contains(['/', '\0']) {
+        return Err(format!("run.name is {:?}, expected a name without `/`", run.name));
+    }
+    if (0.0..=1.0).contains(&eval.epsilon) {
+        Ok(())
+    } else {
+        Err(format!("eval.epsilon is {}, expected 0 to 1", eval.epsilon))
+    }
+}
+
+const MAX_ENVS: usize = 4096;
+const MAX_THREADS: usize = 1024;
+
+fn check_memory(replay_bytes: u64) -> Result<(), String> {
+    match available_memory() {
+        Some(available) if replay_bytes > available => Err(format!(
+            "the replay needs {}, but this machine has {} free: \
+             lower agent.replay_capacity",
+            gigabytes(replay_bytes),
+            gigabytes(available)
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of main memory that a program could take now, where the system tells.
+pub fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// `7.1 GB`.
+pub fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}

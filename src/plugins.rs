@@ -1,0 +1,25 @@
+//! The plug-ins that come with the program.
+
+use pliant_core::registry::Plugins;
+
+/// Every built-in kind. A program of your own adds its lines:
+/// `plugins.interventions.register("mine", Mine::build)`.
+pub fn builtin() -> Plugins {
+    let mut plugins = Plugins::core();
+    envs(&mut plugins);
+    pliant_agents::register(&mut plugins);
+    pliant_interventions::register(&mut plugins);
+    pliant_probes::register(&mut plugins);
+    plugins
+}
+
+fn envs(plugins: &mut Plugins) {
+    use pliant_core::registry::text;
+    #[cfg(feature = "atari")]
+    plugins.envs.register("atari", |config| {
+        pliant_envs::ale::AtariFactory::build(config).map(Into::into).map_err(text)
+    });
+    plugins.envs.register("classification", |config| {
+        pliant_envs::classification::ClassificationFactory::build(config).map(Into::into).map_err(text)
+    });
+}

@@ -1,0 +1,138 @@
+//! The run directory: what a run leaves behind, and where.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use pliant_core::clock::Clock;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::Config,
+    failure::{Failure, Outcome},
+};
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Under way, or ended without being able to say so.
+    Running,
+    /// The budget is used up.
+    Finished,
+    /// Stopped in order by a signal; `pliant resume` continues.
+    Stopped,
+    /// Ended by an error.
+    Failed,
+}
+
+/// `status.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Where the run stands.
+    pub state: State,
+    /// How far it came.
+    pub clock: Clock,
+    /// How far it is to go.
+    pub budget_frames: u64,
+    /// Seconds it has run, over all its sessions.
+    pub wall_s: f64,
+    /// When this was written, in seconds since 1970.
+    pub updated_unix_s: u64,
+    /// The error, if it failed.
+    pub error: Option<String>,
+}
+
+/// `provenance.json`: what the numbers depend on beside the configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// pliant's version.
+    pub version: String,
+    /// pliant's commit, if it was built in a checkout.
+    pub commit: String,
+    /// libtorch's version.
+    pub libtorch: String,
+    /// The device computed on.
+    pub device: String,
+    /// Threads that compute.
+    pub threads: usize,
+    /// The root seed.
+    pub seed: u64,
+    /// Checksums of ROMs and data, by what they are.
+    pub inputs: Vec<(String, String)>,
+}
+
+/// A run's folder.
+#[derive(Clone, Debug)]
+pub struct RunDirectory(PathBuf);
+
+impl RunDirectory {
+    /// Makes the folder of a new run. One that exists is used only if it is empty.
+    pub fn create(path: PathBuf, config: &Config, provenance: &Provenance) -> Outcome<Self> {
+        let refuse = |reason: String| Failure::Input(format!("run directory {}: {reason}", path.display()));
+        if let Ok(mut entries) = fs::read_dir(&path) && entries.next().is_some() {
+            return Err(refuse("exists and is not empty; choose another with --out, or continue it with `pliant resume`".to_owned()));
+        }
+        fs::create_dir_all(&path).map_err(|error| refuse(format!("cannot be made: {error}")))?;
+        let directory = Self(path);
+        directory.write("config.toml", config.to_toml().as_bytes())?;
+        directory.write("provenance.json", to_json(provenance).as_bytes())?;
+        Ok(directory)
+    }
+
+    /// The folder of a run that exists.
+    pub fn open(path: &Path) -> Outcome<Self> {
+        if path.join("config.toml").is_file() {
+            return Ok(Self(path.to_owned()));
+        }
+        let what = if path.is_dir() { "has no config.toml" } else { "does not exist" };
+        Err(Failure::Input(format!(
+            "run directory {}: {what}; expected a folder that `pliant train` made",
+            path.display()
+        )))
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where checkpoints lie.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.0.join("checkpoints")
+    }
+
+    /// Writes `status.json`.
+    pub fn write_status(&self, status: &Status) -> Outcome {
+        self.write("status.json", to_json(status).as_bytes())
+    }
+
+    /// Writes a file aside and renames it, so that a reader never sees half of it.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Outcome {
+        let (aside, path) = (self.0.join(format!(".{name}.new")), self.0.join(name));
+        let written = fs::File::create(&aside).and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&aside, &path)
+        });
+        written.map_err(|error| Failure::while_doing(format!("cannot write {}", path.display()), error))
+    }
+}
+
+/// `runs/<name>-seed<seed>-<seconds since 1970>` under the current folder.
+pub fn default_path(config: &Config) -> PathBuf {
+    let run = &config.run;
+    PathBuf::from("runs").join(format!("{}-seed{}-{}", run.name, run.seed, unix_seconds()))
+}
+
+/// Seconds since 1970.
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
+}
+
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("plain data") + "\n"
+}

@@ -1,0 +1,358 @@
+//! The loop: act, step, learn, observe, measure. One direction, fixed order.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use pliant_core::{
+    clock::{Clock, Every},
+    metrics::Metrics,
+    sink::Sink,
+    state::StateDict,
+};
+use pliant_envs::{env::Role, vector::VectorEnv};
+
+use crate::{
+    checkpoint,
+    episodes::Episodes,
+    evaluation::{self, Evaluation, Evaluator},
+    experiment::Experiment,
+    failure::{Failure, Outcome},
+    run_dir::{RunDirectory, State, Status, unix_seconds},
+    sinks::{self, Progress, TensorBoardSink, tensorboard},
+};
+
+/// Where a run's metrics go.
+pub struct Outputs {
+    /// Take every metric.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// Takes in addition what depends on the machine's speed.
+    pub tensorboard: Option<TensorBoardSink>,
+    /// Shows where the run stands.
+    pub progress: Progress,
+}
+
+impl Outputs {
+    fn all(&mut self) -> impl Iterator<Item = &mut dyn Sink> {
+        let tensorboard = self.tensorboard.iter_mut().map(|sink| sink as &mut dyn Sink);
+        self.sinks.iter_mut().map(|sink| &mut **sink as &mut dyn Sink).chain(tensorboard)
+    }
+
+    fn flush(&mut self) -> Outcome {
+        for sink in self.all() {
+            sink.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Summary {
+    /// Finished, or stopped by a signal.
+    pub state: State,
+    /// The evaluations to compare, by name.
+    pub evaluations: Vec<(&'static str, Evaluation)>,
+    /// What their score is: `return`, `accuracy`, ..
+    pub score_name: &'static str,
+    /// Seconds this session ran.
+    pub wall_s: f64,
+}
+
+/// A run under way.
+pub struct Runner {
+    experiment: Experiment,
+    directory: RunDirectory,
+    outputs: Outputs,
+    envs: VectorEnv,
+    evaluator: Evaluator,
+    episodes: Episodes,
+    clock: Clock,
+    wall_before_s: f64,
+    started: Instant,
+    last_log: (Clock, f64),
+    loss: Option<f64>,
+    reward: Option<f64>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Runner {
+    /// A run at its first frame. `stop` ends it in order when it becomes true.
+    pub fn new(
+        experiment: Experiment,
+        directory: RunDirectory,
+        outputs: Outputs,
+        stop: Arc<AtomicBool>,
+    ) -> Outcome<Self> {
+        let run = &experiment.config.run;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let wanted = if run.env_threads == 0 { cores } else { run.env_threads };
+        let threads = wanted.min(run.num_envs);
+        let factory = &experiment.factory;
+        let envs = VectorEnv::new(Arc::clone(factory), Role::Training, run.num_envs, threads)?;
+        let evaluator = Evaluator::new(factory, &experiment.config.eval, wanted)?;
+        Ok(Self {
+            envs,
+            evaluator,
+            episodes: Episodes::new(run.num_envs),
+            experiment,
+            directory,
+            outputs,
+            clock: Clock::default(),
+            wall_before_s: 0.0,
+            started: Instant::now(),
+            last_log: (Clock::default(), 0.0),
+            loss: None,
+            reward: None,
+            stop,
+        })
+    }
+
+    /// Trains from the first frame to the budget.
+    pub fn train(mut self) -> Outcome<Summary> {
+        let result = self.begin().and_then(|evaluations| self.train_on(evaluations));
+        self.close(result)
+    }
+
+    /// Goes on from a checkpoint.
+    pub fn resume(mut self, loaded: &checkpoint::Loaded) -> Outcome<Summary> {
+        let result = self.restore(loaded).and_then(|()| self.train_on(Vec::new()));
+        self.close(result)
+    }
+
+    fn begin(&mut self) -> Outcome<Vec<(&'static str, Evaluation)>> {
+        self.write_status(State::Running, None)?;
+        let seeds = self.experiment.seeds;
+        let count = self.experiment.config.run.num_envs;
+        let env_seeds: Vec<u64> = (0..count).map(|i| seeds.seed(&format!("env/{i}"))).collect();
+        self.experiment.agent.begin(self.envs.reset(&env_seeds)?);
+        let installed = std::mem::take(&mut self.experiment.metrics);
+        self.write_metrics(&installed)?;
+        if !self.experiment.config.eval.before_training {
+            return Ok(Vec::new());
+        }
+        self.outputs.progress.println("evaluating a random policy and the untrained agent");
+        let agent = self.experiment.agent.as_ref();
+        let random = self.evaluator.evaluate_random(agent, &self.evaluation_seeds())?;
+        let before = self.evaluate()?;
+        Ok(vec![("random policy", random), ("before training", before)])
+    }
+
+    fn train_on(&mut self, mut evaluations: Vec<(&'static str, Evaluation)>) -> Outcome<Summary> {
+        while self.clock.frames < self.experiment.config.run.budget_frames && !self.is_stopped() {
+            self.step()?;
+        }
+        let state = if self.is_stopped() { State::Stopped } else { State::Finished };
+        self.log()?;
+        self.write_checkpoint()?;
+        if state == State::Finished && self.experiment.config.eval.after_training {
+            self.outputs.progress.println("evaluating the trained agent");
+            evaluations.push(("after training", self.evaluate()?));
+        }
+        Ok(Summary {
+            state,
+            evaluations,
+            score_name: self.evaluator.score_name(),
+            wall_s: self.started.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// One decision of every environment.
+    fn step(&mut self) -> Outcome {
+        let before = self.clock;
+        let agent = self.experiment.agent.as_mut();
+        let actions = agent.act(&self.clock);
+        self.envs.send(&actions)?;
+        let mut metrics = Metrics::default();
+        agent.learn(&mut self.clock, &mut self.experiment.interventions, &mut metrics)?;
+        let batch = self.envs.recv()?;
+        agent.observe(&actions, batch);
+        self.clock.agent_steps += batch.steps.len() as u64;
+        self.clock.frames += batch.steps.iter().map(|step| u64::from(step.frames)).sum::<u64>();
+        self.clock.episodes += self.episodes.observe(&batch.steps);
+        self.do_what_is_due(&before, metrics)
+    }
+
+    fn do_what_is_due(&mut self, before: &Clock, mut metrics: Metrics) -> Outcome {
+        let now = self.clock;
+        let config = &self.experiment.config;
+        let is_due = |every_frames| Every::Frames(every_frames).is_due(before, &now);
+        let (log, eval, save) = (
+            is_due(config.log.every_frames),
+            is_due(config.eval.every_frames),
+            is_due(config.checkpoint.every_frames),
+        );
+        let agent = self.experiment.agent.as_ref();
+        self.experiment.probes.measure_due(before, &now, agent.learner(), agent.data(), &mut metrics)?;
+        self.write_metrics(&metrics)?;
+        if log {
+            self.log()?;
+        }
+        if eval && now.frames < self.experiment.config.run.budget_frames {
+            self.evaluate()?;
+        }
+        if save {
+            self.write_checkpoint()?;
+        }
+        let status = self.shown();
+        self.outputs.progress.update(&self.clock, &status);
+        Ok(())
+    }
+
+    fn shown(&self) -> sinks::Status {
+        sinks::Status {
+            mean_return: self.episodes.recent_return(),
+            mean_reward: self.reward.filter(|_| self.experiment.factory.spec().continuing),
+            loss: self.loss,
+            epsilon: Some(self.experiment.agent.exploration(&self.clock)),
+        }
+    }
+
+    /// Averages since the last log.
+    fn log(&mut self) -> Outcome {
+        let mut metrics = Metrics::default();
+        self.episodes.drain(&mut metrics);
+        self.experiment.agent.drain_metrics(&mut metrics);
+        metrics.scalar("train/epsilon", self.experiment.agent.exploration(&self.clock));
+        self.loss = metrics.get_scalar("train/loss").or(self.loss);
+        self.reward = metrics.get_scalar("train/reward_per_step");
+        self.write_metrics(&metrics)?;
+        self.log_speed()?;
+        self.write_status(State::Running, None)
+    }
+
+    fn log_speed(&mut self) -> Outcome {
+        let wall_s = self.wall_s();
+        let (before, then_s) = std::mem::replace(&mut self.last_log, (self.clock, wall_s));
+        let per_second = |count: u64| count as f64 / (wall_s - then_s).max(1e-9);
+        let mut metrics = Metrics::default();
+        metrics.scalar("speed/frames_per_s", per_second(self.clock.frames - before.frames));
+        metrics.scalar("speed/updates_per_s", per_second(self.clock.updates - before.updates));
+        if let Some(sink) = &mut self.outputs.tensorboard {
+            sink.write(&self.clock, wall_s, &metrics)?;
+        }
+        self.outputs.flush()
+    }
+
+    fn evaluate(&mut self) -> Outcome<Evaluation> {
+        let agent = self.experiment.agent.as_ref();
+        let seeds = self.evaluation_seeds();
+        let evaluation = self.evaluator.evaluate(agent, &seeds)?;
+        let mut metrics = Metrics::default();
+        evaluation::record(&evaluation, self.evaluator.score_name(), &mut metrics);
+        self.write_metrics(&metrics)?;
+        self.outputs.flush()?;
+        Ok(evaluation)
+    }
+
+    /// A function of the run's seed and the present frame, so that a resumed run draws the same.
+    fn evaluation_seeds(&self) -> pliant_core::seeds::Seeds {
+        let name = format!("evaluation/{}", self.clock.frames);
+        pliant_core::seeds::Seeds::new(self.experiment.seeds.seed(&name))
+    }
+
+    fn write_metrics(&mut self, metrics: &Metrics) -> Outcome {
+        if metrics.is_empty() {
+            return Ok(());
+        }
+        let wall_s = self.wall_s();
+        for sink in self.outputs.all() {
+            sink.write(&self.clock, wall_s, metrics)?;
+        }
+        Ok(())
+    }
+
+    fn write_checkpoint(&mut self) -> Outcome {
+        self.outputs.flush()?;
+        let mut state = StateDict::default();
+        self.save(&mut state);
+        let agent = self.experiment.agent.as_ref();
+        let section = &self.experiment.config.checkpoint;
+        let write_replay: Box<checkpoint::WriteReplay<'_>> =
+            Box::new(|out| agent.save_replay(out).map_err(|error| error.to_string()));
+        let contents = checkpoint::Contents {
+            clock: self.clock,
+            wall_s: self.wall_s(),
+            state,
+            envs: self.envs.save_state()?,
+            replay: section.replay.then_some(write_replay),
+        };
+        checkpoint::write(&self.directory.checkpoints(), contents, section.keep)
+            .map_err(Failure::Run)?;
+        Ok(())
+    }
+
+    fn save(&self, state: &mut StateDict) {
+        state.put_part("agent", self.experiment.agent.as_ref());
+        state.put_part("interventions", &self.experiment.interventions);
+        state.put_part("probes", &self.experiment.probes);
+        state.put_part("train", &self.episodes);
+    }
+
+    fn restore(&mut self, loaded: &checkpoint::Loaded) -> Outcome {
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::Input(format!("checkpoint {}: {error}", loaded.path.display()))
+        };
+        let (state, experiment) = (&loaded.state, &mut self.experiment);
+        // The environments must have begun before they can take up another state.
+        let seeds = vec![0; experiment.config.run.num_envs];
+        experiment.agent.begin(self.envs.reset(&seeds)?);
+        state
+            .load_part("agent", experiment.agent.as_mut())
+            .and_then(|()| state.load_part("interventions", &mut experiment.interventions))
+            .and_then(|()| state.load_part("probes", &mut experiment.probes))
+            .and_then(|()| state.load_part("train", &mut self.episodes))
+            .map_err(|error| failed(&error))?;
+        self.envs.load_state(&loaded.envs).map_err(|error| failed(&error))?;
+        if let Some(mut replay) = checkpoint::replay(&loaded.path).map_err(|error| failed(&error))? {
+            experiment.agent.load_replay(&mut replay).map_err(|error| failed(&error))?;
+        }
+        self.clock = loaded.clock;
+        self.wall_before_s = loaded.wall_s;
+        self.last_log = (loaded.clock, loaded.wall_s);
+        self.write_status(State::Running, None)
+    }
+
+    fn close(mut self, result: Outcome<Summary>) -> Outcome<Summary> {
+        let status = self.shown();
+        self.outputs.progress.finish(&self.clock, &status);
+        let flushed = self.write_outcome(result.is_ok()).and_then(|()| self.outputs.flush());
+        let (state, error) = match &result {
+            Ok(summary) => (summary.state, None),
+            Err(error) => (State::Failed, Some(error.to_string())),
+        };
+        let written = self.write_status(state, error);
+        result.and_then(|summary| flushed.and(written).map(|()| summary))
+    }
+
+    fn write_outcome(&mut self, done: bool) -> Outcome {
+        let outcome = if done { tensorboard::Outcome::Done } else { tensorboard::Outcome::Failed };
+        if let Some(sink) = &mut self.outputs.tensorboard {
+            sink.write_outcome(&self.clock, outcome)?;
+        }
+        Ok(())
+    }
+
+    fn write_status(&self, state: State, error: Option<String>) -> Outcome {
+        self.directory.write_status(&Status {
+            state,
+            clock: self.clock,
+            budget_frames: self.experiment.config.run.budget_frames,
+            wall_s: self.wall_s(),
+            updated_unix_s: unix_seconds(),
+            error,
+        })
+    }
+
+    fn wall_s(&self) -> f64 {
+        self.wall_before_s + self.started.elapsed().as_secs_f64()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}

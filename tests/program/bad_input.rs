@@ -1,0 +1,127 @@
+//! Bad input of any kind gets one clear error, exit code 2, and nothing is lost.
+
+use std::fs;
+
+use crate::common::{pliant, short_mnist};
+
+/// Runs the program, expects exit code 2, and returns the one message.
+fn refused(args: &[&str]) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let ran = pliant(folder.path(), args);
+    assert_eq!(ran.code, Some(2), "{args:?}\n{}{}", ran.out, ran.err);
+    assert!(!ran.err.contains("panicked"), "{args:?}\n{}", ran.err);
+    let left = fs::read_dir(folder.path()).expect("the folder is there").count();
+    assert_eq!(left, 0, "{args:?} left something behind");
+    ran.err
+}
+
+fn assert_says(args: &[&str], words: &[&str]) {
+    let message = refused(args);
+    for word in words {
+        assert!(message.contains(word), "{args:?} should say {word:?}:\n{message}");
+    }
+}
+
+#[test]
+fn unknown_names_are_answered_with_the_known_ones() {
+    assert_says(&["train", "quikstart"], &["quikstart", "`quickstart`"]);
+    assert_says(&["train", "missing.toml"], &["missing.toml"]);
+    assert_says(&["train", "quickstart", "--set", "env.game=brakeout"], &["brakeout", "breakout"]);
+    assert_says(&["train", "quickstart", "--set", "env.gmae=pong"], &["gmae", "`game`", "[env]"]);
+    assert_says(&["train", "quickstart", "--set", "agnet.discount=0.9"], &["agnet", "`agent`"]);
+    assert_says(&["train", "quickstart", "--with", "layernorm"], &["layernorm", "`layer_norm`"]);
+    assert_says(&["train", "quickstart", "--with", "layer_norm:epss=1"], &["epss", "`eps`"]);
+    assert_says(&["train", "quickstart", "--probe", "dormant"], &["`dormant_units`"]);
+    assert_says(&["train", "quickstart", "--set", "env.kind=atary"], &["atary", "`atari`"]);
+    assert_says(&["train", "quickstart", "--set", "agent.optimizer.kind=adm"], &["`adam`"]);
+}
+
+#[test]
+fn wrong_types_and_ranges_name_the_setting() {
+    assert_says(&["train", "quickstart", "--set", "run.seed=x"], &["seed", "x"]);
+    assert_says(&["train", "quickstart", "--set", "run.budget_frames=-5"], &["budget_frames"]);
+    assert_says(&["train", "quickstart", "--set", "run.num_envs=0"], &["num_envs", "at least 1"]);
+    assert_says(&["train", "quickstart", "--set", "eval.epsilon=1.5"], &["eval.epsilon", "0 to 1"]);
+    assert_says(&["train", "quickstart", "--set", "agent.batch_size=0"], &["batch_size"]);
+    assert_says(&["train", "quickstart", "--set", "agent.discount=1.5"], &["discount"]);
+    assert_says(
+        &["train", "quickstart", "--set", "agent.optimizer.learning_rate=-1"],
+        &["learning_rate", "-1", "above 0"],
+    );
+    assert_says(&["train", "quickstart", "--set", "env=3"], &["[env]", "table"]);
+    assert_says(&["train", "quickstart", "--set", "nonsense"], &["KEY=VALUE"]);
+    assert_says(&["train", "quickstart", "--seed", "-1"], &["--seed"]);
+    assert_says(&["train", "quickstart", "--set", "agent.replay_capacity=100000000000"], &["replay"]);
+}
+
+#[test]
+fn devices_that_are_not_there_are_refused() {
+    assert_says(&["train", "quickstart", "--device", "gpu"], &["`gpu`", "cuda:N"]);
+    assert_says(&["train", "quickstart", "--device", "cuda:77"], &["cuda:77", "not available"]);
+}
+
+#[test]
+fn a_file_is_answered_with_its_line() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let cases = [
+        ("preset = \"quickstart\"\n[env]\ngamee = \"pong\"\n", "line 3"),
+        ("[run]\nseed = = 1\n", "line 2"),
+        ("preset = \"no\"\n", "line 1"),
+        ("[run]\n\n[[interventions]]\nkind = \"layer_norm\"\nesp = 1\n", "line 5"),
+        ("[[probes]]\ntau = 1\n", "kind"),
+        ("[rum]\n", "line 1"),
+    ];
+    for (text, expected) in cases {
+        fs::write(folder.path().join("my.toml"), text).expect("writable");
+        let ran = pliant(folder.path(), &["train", "my.toml", "--out", "run"]);
+        assert_eq!(ran.code, Some(2), "{text}\n{}", ran.err);
+        assert!(ran.err.contains("my.toml") && ran.err.contains(expected), "{text}\n{}", ran.err);
+        assert!(!folder.path().join("run").exists());
+    }
+    fs::write(folder.path().join("my.toml"), [0xff, 0xfe, 0x00]).expect("writable");
+    let ran = pliant(folder.path(), &["train", "my.toml"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+}
+
+#[test]
+fn an_existing_run_is_never_overwritten() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(folder.path().join("run")).expect("writable");
+    fs::write(folder.path().join("run/precious"), "results").expect("writable");
+    let ran = pliant(folder.path(), &short_mnist("run", &[]));
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert!(ran.err.contains("exists") && ran.err.contains("--out"), "{}", ran.err);
+    let kept = fs::read_to_string(folder.path().join("run/precious")).expect("still there");
+    assert_eq!(kept, "results");
+    fs::write(folder.path().join("file"), "x").expect("writable");
+    let ran = pliant(folder.path(), &short_mnist("file", &[]));
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    let ran = pliant(folder.path(), &short_mnist("file/inside", &[]));
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+}
+
+#[test]
+fn bad_roms_data_and_actions_are_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path();
+    fs::create_dir(folder.join("roms")).expect("writable");
+    fs::write(folder.join("roms/pong.bin"), "not a rom").expect("writable");
+    let says = |args: &[&str], words: &[&str]| {
+        let ran = pliant(folder, args);
+        assert_eq!(ran.code, Some(2), "{args:?}\n{}{}", ran.out, ran.err);
+        for word in words {
+            assert!(ran.err.contains(word), "{args:?} should say {word:?}:\n{}", ran.err);
+        }
+    };
+    let pong = ["train", "quickstart", "--set", "env.game=pong", "--set"];
+    says(&[&pong[..], &["env.rom_folder=roms"]].concat(), &["pong.bin"]);
+    says(&[&pong[..], &["env.rom_folder=nowhere"]].concat(), &["nowhere"]);
+    says(&["train", "mnist_true_label", "--set", "env.data_folder=roms"], &["pliant fetch mnist"]);
+    fs::write(folder.join("actions"), "0\n1\nfire\n").expect("writable");
+    let trace = |actions| ["trace", "--env", "atari", "--set", "env.game=pong", "--actions", actions, "--out", "t"];
+    says(&trace("actions"), &["actions", "line 3"]);
+    fs::write(folder.join("actions"), "0\n99\n").expect("writable");
+    says(&trace("actions"), &["line 2", "99"]);
+    says(&trace("missing"), &["missing"]);
+    assert!(!folder.join("t").exists());
+}

@@ -1,0 +1,99 @@
+//! Running the program as a user would.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+/// What a run of the program printed and returned.
+pub struct Ran {
+    /// The exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// Runs `pliant` with these arguments in `folder`.
+pub fn pliant(folder: &Path, args: &[&str]) -> Ran {
+    let output: Output = Command::new(env!("CARGO_BIN_EXE_pliant"))
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .expect("the program starts");
+    Ran {
+        code: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A run of a few seconds on the MNIST MDP.
+pub fn short_mnist<'a>(out: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["train", "mnist_true_label", "--out", out, "--device", "cpu"];
+    for setting in [
+        "run.budget_frames=1600",
+        "run.threads=1",
+        "network.width=32",
+        "agent.learning_starts=200",
+        "agent.target_period_updates=50",
+        "eval.steps=200",
+        "eval.every_frames=800",
+        "log.every_frames=200",
+        "checkpoint.every_frames=800",
+    ] {
+        args.extend(["--set", setting]);
+    }
+    args.extend(extra);
+    args
+}
+
+/// A run of a few seconds on an Atari game with sticky actions.
+pub fn short_atari<'a>(out: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["train", "quickstart", "--out", out, "--device", "cpu"];
+    for setting in [
+        "run.budget_frames=2400",
+        "run.threads=1",
+        "run.num_envs=3",
+        "env.game=pong",
+        "env.repeat_action_probability=0.25",
+        "network.width=0.125",
+        "agent.learning_starts=100",
+        "agent.batch_size=8",
+        "agent.replay_capacity=2000",
+        "agent.target_period_updates=20",
+        "eval.before_training=false",
+        "eval.after_training=false",
+        "log.every_frames=400",
+        "checkpoint.every_frames=1200",
+    ] {
+        args.extend(["--set", setting]);
+    }
+    args.extend(extra);
+    args
+}
+
+/// `metrics.csv` without its column of wall time.
+pub fn metrics_without_time(run: &Path) -> String {
+    let text = std::fs::read_to_string(run.join("metrics.csv")).expect("a run writes metrics.csv");
+    let strip = |line: &str| {
+        let columns: Vec<&str> = line.split(',').collect();
+        [&columns[..3], &columns[4..]].concat().join(",")
+    };
+    text.lines().map(strip).collect::<Vec<_>>().join("\n")
+}
+
+/// The bytes of the newest checkpoint's parameters, moments and counters.
+pub fn newest_tensors(run: &Path) -> Vec<u8> {
+    let newest = std::fs::read_dir(run.join("checkpoints"))
+        .expect("a run writes checkpoints")
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let updates: u64 = path.file_name()?.to_str()?.parse().ok()?;
+            Some((updates, path))
+        })
+        .max()
+        .expect("at least one checkpoint");
+    std::fs::read(newest.1.join("tensors.safetensors")).expect("whole checkpoints")
+}

@@ -1,0 +1,53 @@
+//! Stopping and going on.
+
+use std::{fs, path::Path};
+
+use crate::common::{metrics_without_time, newest_tensors, pliant, short_atari};
+
+fn run(folder: &Path, args: &[&str]) {
+    let ran = pliant(folder, args);
+    assert_eq!(ran.code, Some(0), "{args:?}\n{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn a_run_resumed_at_half_its_budget_equals_one_that_never_stopped() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    run(folder.path(), &short_atari("whole", &[]));
+    run(folder.path(), &short_atari("parts", &["--set", "run.budget_frames=1200"]));
+    run(folder.path(), &["resume", "parts", "--set", "run.budget_frames=2400"]);
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    assert!(newest_tensors(&whole) == newest_tensors(&parts), "the parameters differ");
+    let last = |run: &Path| metrics_without_time(run).lines().last().map(str::to_owned);
+    assert_eq!(last(&whole), last(&parts));
+}
+
+#[test]
+fn a_finished_run_and_a_folder_that_is_no_run_are_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    run(folder.path(), &short_atari("done", &["--set", "run.budget_frames=240"]));
+    let ran = pliant(folder.path(), &["resume", "done"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("budget of 240 frames"), "{}", ran.err);
+    let ran = pliant(folder.path(), &["resume", "nothing"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("does not exist"), "{}", ran.err);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_one_clear_error() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    run(folder.path(), &short_atari("run", &["--set", "run.budget_frames=600"]));
+    let checkpoints = folder.path().join("run/checkpoints");
+    for entry in fs::read_dir(checkpoints).expect("a run writes checkpoints").flatten() {
+        for name in ["replay.zst", "tensors.safetensors", "envs.zst", "state.json"] {
+            let path = entry.path().join(name);
+            let Ok(bytes) = fs::read(&path) else { continue };
+            fs::write(&path, &bytes[..bytes.len() * 2 / 3]).expect("writable");
+            let args = ["resume", "run", "--set", "run.budget_frames=1200"];
+            let ran = pliant(folder.path(), &args);
+            assert_eq!(ran.code, Some(2), "{name}: {}{}", ran.out, ran.err);
+            assert!(ran.err.starts_with("error: checkpoint"), "{name}: {}", ran.err);
+            fs::write(&path, &bytes).expect("writable");
+        }
+    }
+}
