@@ -1,6 +1,8 @@
 //! Double DQN (van Hasselt et al., 2016) as DQN Zoo runs it.
 
 mod config;
+#[cfg(test)]
+mod tests;
 
 use std::io::{Read, Write};
 

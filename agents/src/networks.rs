@@ -3,6 +3,8 @@
 mod layers;
 mod mlp;
 mod nature;
+#[cfg(test)]
+mod tests;
 
 pub use layers::{Sequential, SequentialBuilder};
 pub use mlp::{Mlp, MlpConfig};

@@ -140,3 +140,123 @@ impl Count {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use pliant_agents::networks::{Mlp, MlpConfig};
+    use pliant_core::{
+        metrics::Value,
+        network::{Model, NetworkPlan, NetworkSpec},
+        optimizer::{Adam, AdamConfig},
+        probe::Transitions,
+        seeds::Seeds,
+        tch::Device,
+    };
+
+    use super::*;
+
+    #[test]
+    fn scores_are_shares_of_the_layers_mean() {
+        // Mean 2: 4/2, 0/2, 3/2, 1/2.
+        assert_eq!(dormant_scores(&[4.0, 0.0, 3.0, 1.0]), [2.0, 0.0, 1.5, 0.5]);
+        assert_eq!(dormant_scores(&[0.0, 0.0]), [0.0, 0.0], "a silent layer is all dormant");
+    }
+
+    #[test]
+    fn a_unit_at_the_threshold_is_dormant_and_only_silence_is_death() {
+        let activity = [4.0, 0.0, 3.0, 1.0];
+        let count = |tau| Count::of(&activity, &dormant_scores(&activity), tau);
+        assert_eq!(count(0.0), Count { units: 4, dormant: 1, dead: 1 });
+        assert_eq!(count(0.4), Count { units: 4, dormant: 1, dead: 1 });
+        assert_eq!(count(0.5), Count { units: 4, dormant: 2, dead: 1 });
+        let silent = Count::of(&[0.0; 3], &[0.0; 3], 0.0);
+        assert_eq!(silent, Count { units: 3, dormant: 3, dead: 3 });
+    }
+
+    #[test]
+    fn a_channels_activity_is_its_mean_over_batch_and_space() {
+        // [2 observations, 2 channels, 1, 2]; signs do not cancel.
+        let activation = Tensor::from_slice(&[1f32, -3.0, 0.0, 0.0, 2.0, 2.0, 0.0, 8.0]);
+        assert_eq!(mean_activity(&activation.reshape([2, 2, 1, 2])), [2.0, 2.0]);
+        // [2 observations, 3 units].
+        let activation = Tensor::from_slice(&[1f32, 0.0, 5.0, 3.0, 0.0, -5.0]).reshape([2, 3]);
+        assert_eq!(mean_activity(&activation), [2.0, 0.0, 5.0]);
+    }
+
+    /// Two observations of one pixel: black and white.
+    struct BlackAndWhite;
+
+    impl ProbeData for BlackAndWhite {
+        fn transitions(&self, _batch: usize, _stream: &mut Stream) -> Option<Transitions> {
+            let observations = Tensor::from_slice(&[0u8, 255]).reshape([2, 1, 1, 1]);
+            let numbers = Tensor::from_slice(&[0f32, 0.0]);
+            Some(Transitions {
+                s_tm1: observations.shallow_clone(),
+                a_tm1: Tensor::from_slice(&[0i64, 0]),
+                r_t: numbers.shallow_clone(),
+                discount_t: numbers,
+                s_t: observations,
+            })
+        }
+    }
+
+    #[test]
+    fn a_network_by_hand() {
+        let mlp = Mlp::build(MlpConfig { width: 4, depth: 2, ..MlpConfig::default() });
+        let plan = NetworkPlan::default();
+        let spec = NetworkSpec { observation: [1, 1, 1], actions: 2, plan };
+        let mut stream = Seeds::new(0).stream("network");
+        let architecture = Rc::clone(&mlp.expect("valid settings"));
+        let model = Model::new(architecture, spec, &mut stream, Device::Cpu).expect("fits");
+        let set = |name: &str, values: Tensor| {
+            let variable = model.variables().get(name).expect("an existing variable");
+            no_grad(|| variable.shallow_clone().copy_(&values.reshape(variable.size())));
+        };
+        let first_row = |values: [f32; 4]| Tensor::from_slice(&values);
+        // On black 0, 0, 0, .25; on white 1.5, -1, .05, .25: means .75, 0, .025, .25; their mean .25625.
+        set("dense1/weight", first_row([1.5, -1.0, 0.05, 0.0]));
+        set("dense1/bias", first_row([0.0, 0.0, 0.0, 0.25]));
+        // All units of the second layer are silent.
+        set("dense2/weight", Tensor::zeros([16], (Kind::Float, Device::Cpu)));
+        set("dense2/bias", first_row([-1.0; 4]));
+        let adam = Adam::build(AdamConfig::default()).expect("valid settings");
+        let learner = Learner::new(model, adam);
+        let config = DormantUnitsConfig { tau: 0.1, ..DormantUnitsConfig::default() };
+        let mut probe = DormantUnits::build(config).expect("valid settings");
+        let mut metrics = Metrics::default();
+        probe.measure(&learner, &BlackAndWhite, &mut stream, &mut metrics).expect("measures");
+        let expected = [
+            ("dormant_units/fraction/dense1", 0.5),
+            ("dormant_units/dead_fraction/dense1", 0.25),
+            ("dormant_units/fraction/dense2", 1.0),
+            ("dormant_units/dead_fraction/dense2", 1.0),
+            ("dormant_units/fraction", 0.75),
+            ("dormant_units/dead_fraction", 0.625),
+        ];
+        for (tag, value) in expected {
+            assert_eq!(metrics.get_scalar(tag), Some(value), "{tag}");
+        }
+        let scores = metrics.iter().find(|(tag, _)| *tag == "dormant_units/score/dense1");
+        let Some((_, Value::Histogram(scores))) = scores else { panic!("no histogram") };
+        for (score, expected) in scores.iter().zip([0.75, 0.0, 0.025, 0.25]) {
+            assert!((score - expected / 0.25625).abs() < 1e-6, "{scores:?}");
+        }
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused_by_name() {
+        let refused = |config: DormantUnitsConfig, name: &str| {
+            let message = DormantUnits::build(config).err().expect("refused");
+            assert!(message.contains(name), "{message}");
+        };
+        let default = DormantUnitsConfig::default;
+        refused(DormantUnitsConfig { tau: -0.1, ..default() }, "`tau`");
+        refused(DormantUnitsConfig { tau: f64::NAN, ..default() }, "`tau`");
+        refused(DormantUnitsConfig { batch_size: 0, ..default() }, "`batch_size`");
+        let both =
+            DormantUnitsConfig { every_updates: Some(1), every_frames: Some(1), ..default() };
+        refused(both, "`every_frames`");
+    }
+}
