@@ -83,10 +83,11 @@ fn compile(source: &Path, out: &Path) {
         .cpp(true)
         .std("c++17")
         .opt_level(3) // also in a dev profile: an unoptimised emulator is useless
+        .debug(false)
+        .force_frame_pointer(false)
         .define("NDEBUG", None)
         .pic(true)
         .warnings(false)
-        .flag_if_supported("-w")
         .flag_if_supported("-fno-lto") // rust-lld cannot read gcc's
         .include(source.join("src"))
         .include(out)
