@@ -4,7 +4,10 @@ use std::{env, fs, path::PathBuf, process::Command};
 
 fn main() {
     println!("cargo:rustc-env=PLIANT_COMMIT={}", commit().unwrap_or_else(|| "unknown".to_owned()));
-    println!("cargo:rustc-env=PLIANT_LIBTORCH={}", libtorch().unwrap_or_else(|| "unknown".to_owned()));
+    println!(
+        "cargo:rustc-env=PLIANT_LIBTORCH={}",
+        libtorch().unwrap_or_else(|| "unknown".to_owned())
+    );
     println!("cargo:rerun-if-changed=.git/HEAD");
     println!("cargo:rerun-if-changed=.git/refs/heads");
     println!("cargo:rerun-if-env-changed=LIBTORCH");

@@ -242,7 +242,8 @@ mod tests {
         for updates in [9, 10, 100] {
             write(folder.path(), contents(updates), 2).expect("a writable folder");
         }
-        let names: Vec<_> = list(folder.path()).iter().filter_map(|p| Some(p.file_name()?.to_owned())).collect();
+        let names: Vec<_> =
+            list(folder.path()).iter().filter_map(|p| Some(p.file_name()?.to_owned())).collect();
         assert_eq!(names, ["100", "10"]);
         let loaded = read_newest(folder.path()).expect("whole");
         assert_eq!(loaded.clock.updates, 100);

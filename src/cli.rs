@@ -54,7 +54,7 @@ pub struct ConfigArgs {
     #[arg(long, value_name = "KIND[:k=v,..]")]
     probe: Vec<String>,
     /// Root of all random streams (run.seed)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<u64>,
     /// auto, cpu or cuda:N (run.device)
     #[arg(long, value_name = "DEVICE")]

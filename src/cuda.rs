@@ -35,7 +35,8 @@ pub fn found() -> CudaLibrary {
 
 fn find_and_load() -> CudaLibrary {
     let chosen = std::env::var("PLIANT_TORCH_CUDA").ok();
-    let has_device = ["/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg"].iter().any(|p| Path::new(p).exists());
+    let has_device =
+        ["/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg"].iter().any(|p| Path::new(p).exists());
     if chosen.is_none() && !has_device {
         return CudaLibrary::NoDevice;
     }
@@ -53,7 +54,10 @@ fn find_and_load() -> CudaLibrary {
 /// What `scripts/setup --cuda` placed beside the checkout, then wherever the loader looks.
 fn candidates() -> Vec<PathBuf> {
     let program = std::env::current_exe().unwrap_or_default();
-    let beside = program.ancestors().skip(1).map(|folder| folder.join(".deps/cuda/torch/lib/libtorch_cuda.so"));
+    let beside = program
+        .ancestors()
+        .skip(1)
+        .map(|folder| folder.join(".deps/cuda/torch/lib/libtorch_cuda.so"));
     beside.filter(|path| path.exists()).chain([PathBuf::from("libtorch_cuda.so")]).collect()
 }
 

@@ -35,7 +35,9 @@ fn cuda(index: usize) -> Result<Device, String> {
         _ if count > 0 => format!("this machine has {count} (cuda:0 to cuda:{})", count - 1),
         CudaLibrary::NoDevice => "no NVIDIA device was found".to_owned(),
         CudaLibrary::Failed(reason) => {
-            format!("libtorch's CUDA library could not be loaded ({reason}); try scripts/setup --cuda")
+            format!(
+                "libtorch's CUDA library could not be loaded ({reason}); try scripts/setup --cuda"
+            )
         }
         CudaLibrary::Loaded(path) => format!("{path} was loaded but sees no usable device"),
     };

@@ -46,10 +46,16 @@ pub struct Evaluator {
 
 impl Evaluator {
     /// Makes the environments.
-    pub fn new(factory: &Arc<dyn EnvFactory>, section: &EvalSection, threads: usize) -> Result<Self> {
+    pub fn new(
+        factory: &Arc<dyn EnvFactory>,
+        section: &EvalSection,
+        threads: usize,
+    ) -> Result<Self> {
         let spec = factory.spec().clone();
-        let num_envs = if spec.continuing { section.num_envs } else { section.num_envs.min(section.episodes) };
-        let envs = VectorEnv::new(Arc::clone(factory), Role::Evaluation, num_envs, threads.min(num_envs))?;
+        let num_envs =
+            if spec.continuing { section.num_envs } else { section.num_envs.min(section.episodes) };
+        let envs =
+            VectorEnv::new(Arc::clone(factory), Role::Evaluation, num_envs, threads.min(num_envs))?;
         Ok(Self { envs, spec, section: section.clone() })
     }
 
@@ -74,7 +80,8 @@ impl Evaluator {
 
     fn run(&mut self, agent: &dyn Agent, epsilon: f64, seeds: &Seeds) -> Result<Evaluation> {
         let count = self.envs.num_envs();
-        let env_seeds: Vec<u64> = (0..count).map(|i| seeds.seed(&format!("eval/env/{i}"))).collect();
+        let env_seeds: Vec<u64> =
+            (0..count).map(|i| seeds.seed(&format!("eval/env/{i}"))).collect();
         let mut stream = seeds.stream("eval/policy");
         let mut stacks = FrameStacks::new(&self.spec, count);
         stacks.begin(&self.envs.reset(&env_seeds)?.frames);

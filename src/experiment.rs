@@ -66,10 +66,20 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
     let agent_factory = config.agent.build(&plugins.agents)?;
     let replay_bytes = agent_factory.replay_bytes(factory.spec());
     check_memory(replay_bytes)?;
-    let context = AgentContext { env: factory.spec(), num_envs: config.run.num_envs, learner, seeds };
+    let context =
+        AgentContext { env: factory.spec(), num_envs: config.run.num_envs, learner, seeds };
     let agent = agent_factory.build(context).map_err(|error| format!("[agent]: {error}"))?;
     Ok(Experiment {
-        config, factory, agent, interventions, probes, seeds, device, threads, metrics, replay_bytes,
+        config,
+        factory,
+        agent,
+        interventions,
+        probes,
+        seeds,
+        device,
+        threads,
+        metrics,
+        replay_bytes,
     })
 }
 

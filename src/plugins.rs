@@ -20,6 +20,8 @@ fn envs(plugins: &mut Plugins) {
         pliant_envs::ale::AtariFactory::build(config).map(Into::into).map_err(text)
     });
     plugins.envs.register("classification", |config| {
-        pliant_envs::classification::ClassificationFactory::build(config).map(Into::into).map_err(text)
+        pliant_envs::classification::ClassificationFactory::build(config)
+            .map(Into::into)
+            .map_err(text)
     });
 }

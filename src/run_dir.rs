@@ -72,8 +72,11 @@ pub struct RunDirectory(PathBuf);
 impl RunDirectory {
     /// Makes the folder of a new run. One that exists is used only if it is empty.
     pub fn create(path: PathBuf, config: &Config, provenance: &Provenance) -> Outcome<Self> {
-        let refuse = |reason: String| Failure::Input(format!("run directory {}: {reason}", path.display()));
-        if let Ok(mut entries) = fs::read_dir(&path) && entries.next().is_some() {
+        let refuse =
+            |reason: String| Failure::Input(format!("run directory {}: {reason}", path.display()));
+        if let Ok(mut entries) = fs::read_dir(&path)
+            && entries.next().is_some()
+        {
             return Err(refuse("exists and is not empty; choose another with --out, or continue it with `pliant resume`".to_owned()));
         }
         fs::create_dir_all(&path).map_err(|error| refuse(format!("cannot be made: {error}")))?;
@@ -118,7 +121,9 @@ impl RunDirectory {
             file.sync_all()?;
             fs::rename(&aside, &path)
         });
-        written.map_err(|error| Failure::while_doing(format!("cannot write {}", path.display()), error))
+        written.map_err(|error| {
+            Failure::while_doing(format!("cannot write {}", path.display()), error)
+        })
     }
 }
 

@@ -37,6 +37,10 @@ pub struct Outputs {
 }
 
 impl Outputs {
+    fn none() -> Self {
+        Self { sinks: Vec::new(), tensorboard: None, progress: Progress::new(0, true) }
+    }
+
     fn all(&mut self) -> impl Iterator<Item = &mut dyn Sink> {
         let tensorboard = self.tensorboard.iter_mut().map(|sink| sink as &mut dyn Sink);
         self.sinks.iter_mut().map(|sink| &mut **sink as &mut dyn Sink).chain(tensorboard)
@@ -77,6 +81,7 @@ pub struct Runner {
     last_log: (Clock, f64),
     loss: Option<f64>,
     reward: Option<f64>,
+    is_restored: bool,
     stop: Arc<AtomicBool>,
 }
 
@@ -85,7 +90,6 @@ impl Runner {
     pub fn new(
         experiment: Experiment,
         directory: RunDirectory,
-        outputs: Outputs,
         stop: Arc<AtomicBool>,
     ) -> Outcome<Self> {
         let run = &experiment.config.run;
@@ -101,31 +105,27 @@ impl Runner {
             episodes: Episodes::new(run.num_envs),
             experiment,
             directory,
-            outputs,
+            outputs: Outputs::none(),
             clock: Clock::default(),
             wall_before_s: 0.0,
             started: Instant::now(),
             last_log: (Clock::default(), 0.0),
             loss: None,
             reward: None,
+            is_restored: false,
             stop,
         })
     }
 
-    /// Trains from the first frame to the budget.
-    pub fn train(mut self) -> Outcome<Summary> {
-        let result = self.begin().and_then(|evaluations| self.train_on(evaluations));
-        self.close(result)
-    }
-
-    /// Goes on from a checkpoint.
-    pub fn resume(mut self, loaded: &checkpoint::Loaded) -> Outcome<Summary> {
-        let result = self.restore(loaded).and_then(|()| self.train_on(Vec::new()));
+    /// Trains to the budget: from the first frame, or from where [`Self::restore`] left it.
+    pub fn train(mut self, outputs: Outputs) -> Outcome<Summary> {
+        self.outputs = outputs;
+        let begun = if self.is_restored { Ok(Vec::new()) } else { self.begin() };
+        let result = begun.and_then(|evaluations| self.train_on(evaluations));
         self.close(result)
     }
 
     fn begin(&mut self) -> Outcome<Vec<(&'static str, Evaluation)>> {
-        self.write_status(State::Running, None)?;
         let seeds = self.experiment.seeds;
         let count = self.experiment.config.run.num_envs;
         let env_seeds: Vec<u64> = (0..count).map(|i| seeds.seed(&format!("env/{i}"))).collect();
@@ -143,6 +143,7 @@ impl Runner {
     }
 
     fn train_on(&mut self, mut evaluations: Vec<(&'static str, Evaluation)>) -> Outcome<Summary> {
+        self.write_status(State::Running, None)?;
         while self.clock.frames < self.experiment.config.run.budget_frames && !self.is_stopped() {
             self.step()?;
         }
@@ -187,7 +188,13 @@ impl Runner {
             is_due(config.checkpoint.every_frames),
         );
         let agent = self.experiment.agent.as_ref();
-        self.experiment.probes.measure_due(before, &now, agent.learner(), agent.data(), &mut metrics)?;
+        self.experiment.probes.measure_due(
+            before,
+            &now,
+            agent.learner(),
+            agent.data(),
+            &mut metrics,
+        )?;
         self.write_metrics(&metrics)?;
         if log {
             self.log()?;
@@ -293,28 +300,30 @@ impl Runner {
         state.put_part("train", &self.episodes);
     }
 
-    fn restore(&mut self, loaded: &checkpoint::Loaded) -> Outcome {
+    /// Takes up a checkpoint. Nothing in the run directory is changed.
+    pub fn restore(&mut self, loaded: &checkpoint::Loaded) -> Outcome {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::Input(format!("checkpoint {}: {error}", loaded.path.display()))
         };
         let (state, experiment) = (&loaded.state, &mut self.experiment);
-        // The environments must have begun before they can take up another state.
-        let seeds = vec![0; experiment.config.run.num_envs];
-        experiment.agent.begin(self.envs.reset(&seeds)?);
+        let batch = self.envs.load_state(&loaded.envs).map_err(|error| failed(&error))?;
+        experiment.agent.begin(batch); // what a replay that was not saved begins with
         state
             .load_part("agent", experiment.agent.as_mut())
             .and_then(|()| state.load_part("interventions", &mut experiment.interventions))
             .and_then(|()| state.load_part("probes", &mut experiment.probes))
             .and_then(|()| state.load_part("train", &mut self.episodes))
             .map_err(|error| failed(&error))?;
-        self.envs.load_state(&loaded.envs).map_err(|error| failed(&error))?;
-        if let Some(mut replay) = checkpoint::replay(&loaded.path).map_err(|error| failed(&error))? {
+        if let Some(mut replay) =
+            checkpoint::replay(&loaded.path).map_err(|error| failed(&error))?
+        {
             experiment.agent.load_replay(&mut replay).map_err(|error| failed(&error))?;
         }
         self.clock = loaded.clock;
         self.wall_before_s = loaded.wall_s;
         self.last_log = (loaded.clock, loaded.wall_s);
-        self.write_status(State::Running, None)
+        self.is_restored = true;
+        Ok(())
     }
 
     fn close(mut self, result: Outcome<Summary>) -> Outcome<Summary> {

@@ -82,7 +82,7 @@ fn parse_actions(bytes: &[u8]) -> Result<Vec<i64>, String> {
         let number = std::str::from_utf8(line).ok().and_then(|text| text.trim().parse().ok());
         number.ok_or_else(|| {
             format!(
-                ":{}: `{}` is no action: one integer per line is expected, such as 0",
+                ", line {}: `{}` is no action: one integer per line is expected, such as 0",
                 index + 1,
                 shown(line)
             )
@@ -412,9 +412,9 @@ mod tests {
         let error = |content: &[u8]| read(content).expect_err("a bad file");
         assert_eq!(
             error(b"0\nleft\n"),
-            "/actions.txt:2: `left` is no action: one integer per line is expected, such as 0"
+            "/actions.txt, line 2: `left` is no action: one integer per line is expected, such as 0"
         );
-        assert!(error(b"0\n\n1\n").starts_with("/actions.txt:2: ``"));
+        assert!(error(b"0\n\n1\n").starts_with("/actions.txt, line 2: ``"));
         assert!(error(b"1.5").starts_with("/actions.txt:1: `1.5`"));
         assert!(error(b"").contains("is empty") && error(b"\n").contains("is empty"));
         assert!(error(&[0xff, 0x00, 0x1b, 0x9d]).starts_with("/actions.txt:1: `"));

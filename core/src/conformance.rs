@@ -38,3 +38,49 @@ pub fn check_settings<T: 'static>(registry: &Registry<T>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    /// Takes anything.
+    #[derive(Default, Serialize, Deserialize, schemars::JsonSchema)]
+    #[serde(default)]
+    struct Lenient {
+        /// Documented.
+        size: u32,
+    }
+
+    /// Has a setting without a word about it.
+    #[derive(Default, Serialize, Deserialize, schemars::JsonSchema)]
+    #[serde(default, deny_unknown_fields)]
+    struct Silent {
+        size: u32,
+    }
+
+    #[test]
+    #[should_panic(expected = "test kind `lenient` takes a setting that it does not have")]
+    fn a_kind_that_ignores_unknown_settings_is_found() {
+        let mut registry = Registry::new("test kind");
+        registry.register("lenient", |config: Lenient| Ok(config.size));
+        check_settings(&registry);
+    }
+
+    #[test]
+    #[should_panic(expected = "test kind `silent`: `size` has no documentation")]
+    fn a_setting_without_documentation_is_found() {
+        let mut registry = Registry::new("test kind");
+        registry.register("silent", |config: Silent| Ok(config.size));
+        check_settings(&registry);
+    }
+
+    #[test]
+    #[should_panic(expected = "test kind `failing` does not build by default: no reason")]
+    fn a_kind_that_does_not_build_by_default_is_found() {
+        let mut registry = Registry::<u32>::new("test kind");
+        registry.register("failing", |_: Silent| Err("no reason".to_owned()));
+        check_settings(&registry);
+    }
+}

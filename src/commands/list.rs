@@ -65,6 +65,9 @@ pub fn run(args: &ListArgs, plugins: &Plugins) -> Outcome {
         for entry in entries(family, plugins) {
             print_entry(&entry);
         }
+        if family == Family::Envs {
+            print_games();
+        }
     }
     Ok(())
 }
@@ -119,13 +122,24 @@ fn as_json(family: Family, plugins: &Plugins) -> Value {
     Value::Array(entries(family, plugins).iter().map(entry).collect())
 }
 
+/// What `env.game` can be.
+#[cfg(feature = "atari")]
+fn print_games() {
+    let games: Vec<&str> = pliant_envs::ale::games().collect();
+    println!("\n{} games of `atari`: {}", games.len(), games.join(", "));
+}
+
+#[cfg(not(feature = "atari"))]
+fn print_games() {}
+
 fn print_entry(entry: &Entry) {
     println!("\n{}: {}", entry.name, entry.doc);
     if entry.parameters.is_empty() {
         return;
     }
     let rows = entry.parameters.iter().map(|parameter| {
-        let default = parameter.default.as_ref().map_or_else(|| "unset".to_owned(), Value::to_string);
+        let default =
+            parameter.default.as_ref().map_or_else(|| "unset".to_owned(), Value::to_string);
         vec![parameter.name.clone(), default, described(parameter)]
     });
     println!("{}", table::render(&["setting", "default", "meaning"], rows));

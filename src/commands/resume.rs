@@ -28,7 +28,6 @@ pub fn run(args: &ResumeArgs, plugins: &Plugins) -> Outcome {
         )));
     }
     let experiment = experiment::build(config, plugins)?;
-    directory.write("config.toml", experiment.config.to_toml().as_bytes())?;
     session::run(experiment, directory, Some(&loaded))
 }
 

@@ -38,12 +38,13 @@ pub fn provenance(experiment: &Experiment) -> Provenance {
 pub fn run(experiment: Experiment, directory: RunDirectory, from: Option<&Loaded>) -> Outcome {
     let stop = stop_on_signals()?;
     let budget = experiment.config.run.budget_frames;
-    let outputs = outputs(&experiment.config, &directory, from)?;
-    let runner = Runner::new(experiment, directory.clone(), outputs, stop)?;
-    let summary = match from {
-        None => runner.train()?,
-        Some(loaded) => runner.resume(loaded)?,
-    };
+    let config = experiment.config.clone();
+    let mut runner = Runner::new(experiment, directory.clone(), stop)?;
+    if let Some(loaded) = from {
+        runner.restore(loaded)?; // before anything in the run directory is touched
+        directory.write("config.toml", config.to_toml().as_bytes())?;
+    }
+    let summary = runner.train(outputs(&config, &directory, from)?)?;
     report(&summary, &directory, budget);
     Ok(())
 }
@@ -57,12 +58,14 @@ fn outputs(config: &Config, directory: &RunDirectory, from: Option<&Loaded>) -> 
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if log.csv {
         let file = path.join("metrics.csv");
-        let sink = resumed.map_or_else(|| CsvSink::create(&file), |frames| CsvSink::resume(&file, frames));
+        let sink =
+            resumed.map_or_else(|| CsvSink::create(&file), |frames| CsvSink::resume(&file, frames));
         sinks.push(Box::new(sink.map_err(failed)?));
     }
     if log.jsonl {
         let file = path.join("metrics.jsonl");
-        let sink = resumed.map_or_else(|| JsonlSink::create(&file), |frames| JsonlSink::resume(&file, frames));
+        let sink = resumed
+            .map_or_else(|| JsonlSink::create(&file), |frames| JsonlSink::resume(&file, frames));
         sinks.push(Box::new(sink.map_err(failed)?));
     }
     let tensorboard = log.tensorboard.then(|| tensorboard(config, path, resumed));
@@ -96,7 +99,8 @@ fn flatten(path: &str, value: &Value, columns: &mut Vec<(String, HparamValue)>) 
         }
         Value::Array(items) => {
             let numbered = items.iter().enumerate();
-            return numbered.for_each(|(index, item)| flatten(&below(&index.to_string()), item, columns));
+            return numbered
+                .for_each(|(index, item)| flatten(&below(&index.to_string()), item, columns));
         }
         Value::Boolean(switch) => HparamValue::Bool(*switch),
         Value::Integer(number) => HparamValue::Number(*number as f64),
@@ -141,7 +145,8 @@ fn report(summary: &Summary, directory: &RunDirectory, budget_frames: u64) {
 
 /// One row per evaluation: mean with standard error, range, number of episodes.
 pub fn evaluations(rows: &[(&str, Evaluation)], score_name: &str) -> String {
-    let header = [format!("evaluation {score_name}"), "mean".into(), "min .. max".into(), "n".into()];
+    let header =
+        [format!("evaluation {score_name}"), "mean".into(), "min .. max".into(), "n".into()];
     table::render(&header, rows.iter().map(|(name, evaluation)| evaluation_row(name, evaluation)))
 }
 

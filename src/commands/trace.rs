@@ -17,12 +17,13 @@ pub fn run(args: &TraceArgs, plugins: &Plugins) -> Outcome {
     let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
     let factory = config.env.build(&plugins.envs).map_err(Failure::Input)?;
     let actions = trace::read_actions(&args.actions).map_err(Failure::Input)?;
-    let summary = trace::write_trace(factory.as_ref(), args.seed, &actions, &args.out).map_err(
-        |error| match error {
-            TraceError::Actions(message) => Failure::Input(message),
-            other => Failure::Run(other.to_string()),
-        },
-    )?;
+    let summary =
+        trace::write_trace(factory.as_ref(), args.seed, &actions, &args.out).map_err(|error| {
+            match error {
+                TraceError::Actions(message) => Failure::Input(message),
+                other => Failure::Run(other.to_string()),
+            }
+        })?;
     println!(
         "{} steps, {} frames, {} episodes ended, reward {}: {}",
         summary.steps,

@@ -55,7 +55,8 @@ impl Layer {
         if keys.iter().any(|key| key.is_empty()) {
             return Err(format!("{source}: a key is empty"));
         }
-        let wrap = |inner: Value, key: &&str| Value::Table(Table::from_iter([((*key).to_owned(), inner)]));
+        let wrap =
+            |inner: Value, key: &&str| Value::Table(Table::from_iter([((*key).to_owned(), inner)]));
         match keys.iter().rev().fold(value, wrap) {
             Value::Table(table) => Ok(Self::of_table(source, table)),
             _ => Err(format!("{source}: expected SECTION.KEY=VALUE")),
@@ -65,10 +66,13 @@ impl Layer {
     /// A plug-in given as `KIND` or `KIND:key=value,key=value`, as a table with its `kind`.
     pub fn plugin(option: &str, text: &str) -> Result<Table, String> {
         let (kind, settings) = text.split_once(':').unwrap_or((text, ""));
-        let mut table = Table::from_iter([("kind".to_owned(), Value::String(kind.trim().to_owned()))]);
+        let mut table =
+            Table::from_iter([("kind".to_owned(), Value::String(kind.trim().to_owned()))]);
         for setting in split_settings(settings) {
             let (key, value) = setting.split_once('=').ok_or_else(|| {
-                format!("{option} {text}: expected KIND or KIND:key=value,..; `{setting}` has no `=`")
+                format!(
+                    "{option} {text}: expected KIND or KIND:key=value,..; `{setting}` has no `=`"
+                )
             })?;
             table.insert(key.trim().to_owned(), parse_value(value));
         }
@@ -77,7 +81,8 @@ impl Layer {
 
     /// Where this layer's settings come from, with the line of the deepest key of `path` found.
     pub fn place_of(&self, path: &[&str]) -> String {
-        let span = DeTable::parse(&self.text).ok().and_then(|table| deepest_span(table.get_ref(), path));
+        let span =
+            DeTable::parse(&self.text).ok().and_then(|table| deepest_span(table.get_ref(), path));
         place(&self.source, span.map(|span| line_number(&self.text, span.start)))
     }
 }
@@ -110,7 +115,8 @@ fn deepest_span(table: &DeTable<'_>, path: &[&str]) -> Option<Range<usize>> {
 /// A TOML value, or the text itself as a string if it is none.
 fn parse_value(text: &str) -> Value {
     let parsed = format!("value = {text}").parse::<Table>();
-    let value = parsed.ok().filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
+    let value =
+        parsed.ok().filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
     value.unwrap_or_else(|| Value::String(text.trim().to_owned()))
 }
 
@@ -154,7 +160,8 @@ mod tests {
 
     #[test]
     fn a_plugin_option_splits_at_outer_commas() {
-        let table = Layer::plugin("--with", "redo:tau=0.1,layers=[1, 2],name=\"a,b\"").expect("valid");
+        let table =
+            Layer::plugin("--with", "redo:tau=0.1,layers=[1, 2],name=\"a,b\"").expect("valid");
         assert_eq!(table["kind"].as_str(), Some("redo"));
         assert_eq!(table["layers"].as_array().map(Vec::len), Some(2));
         assert_eq!(table["name"].as_str(), Some("a,b"));
@@ -163,7 +170,8 @@ mod tests {
 
     #[test]
     fn messages_name_the_line_of_the_key() {
-        let text = "[run]\nseed = 1\n\n[[probes]]\nkind = \"a\"\n[[probes]]\nkind = \"b\"\ntua = 2\n";
+        let text =
+            "[run]\nseed = 1\n\n[[probes]]\nkind = \"a\"\n[[probes]]\nkind = \"b\"\ntua = 2\n";
         let layer = Layer::parse("my.toml", text).expect("valid TOML");
         assert_eq!(layer.place_of(&["run", "seed"]), "my.toml, line 2");
         assert_eq!(layer.place_of(&["probes", "1", "tua"]), "my.toml, line 8");

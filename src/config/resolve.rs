@@ -164,7 +164,11 @@ impl Checker<'_> {
 
     fn table<'a>(&self, path: &[&str], value: &'a Value) -> Result<&'a Table, String> {
         value.as_table().ok_or_else(|| {
-            self.error(path, &Table::new(), &format!("expected a table, found {}", value.type_str()))
+            self.error(
+                path,
+                &Table::new(),
+                &format!("expected a table, found {}", value.type_str()),
+            )
         })
     }
 

@@ -31,8 +31,13 @@ pub fn layers(options: &Options) -> Result<Vec<Layer>, String> {
         layers.push(Layer::assignment("--set", assignment)?);
     }
     if let Some(seed) = options.seed {
-        let seed = i64::try_from(seed).map_err(|_| format!("--seed {seed}: at most {}", i64::MAX))?;
-        layers.push(Layer::nested(format!("--seed {seed}"), &["run", "seed"], Value::Integer(seed))?);
+        let seed =
+            i64::try_from(seed).map_err(|_| format!("--seed {seed}: at most {}", i64::MAX))?;
+        layers.push(Layer::nested(
+            format!("--seed {seed}"),
+            &["run", "seed"],
+            Value::Integer(seed),
+        )?);
     }
     if let Some(device) = &options.device {
         let value = Value::String(device.clone());

@@ -51,7 +51,10 @@ fn wrong_types_and_ranges_name_the_setting() {
     assert_says(&["train", "quickstart", "--set", "env=3"], &["[env]", "table"]);
     assert_says(&["train", "quickstart", "--set", "nonsense"], &["KEY=VALUE"]);
     assert_says(&["train", "quickstart", "--seed", "-1"], &["--seed"]);
-    assert_says(&["train", "quickstart", "--set", "agent.replay_capacity=100000000000"], &["replay"]);
+    assert_says(
+        &["train", "quickstart", "--set", "agent.replay_capacity=100000000000"],
+        &["replay"],
+    );
 }
 
 #[test]
@@ -118,10 +121,12 @@ fn bad_roms_data_and_actions_are_refused() {
     says(&[&pong[..], &["env.rom_folder=nowhere"]].concat(), &["nowhere"]);
     says(&["train", "mnist_true_label", "--set", "env.data_folder=roms"], &["pliant fetch mnist"]);
     fs::write(folder.join("actions"), "0\n1\nfire\n").expect("writable");
-    let trace = |actions| ["trace", "--env", "atari", "--set", "env.game=pong", "--actions", actions, "--out", "t"];
+    let trace = |actions| {
+        ["trace", "--env", "atari", "--set", "env.game=pong", "--actions", actions, "--out", "t"]
+    };
     says(&trace("actions"), &["actions", "line 3"]);
     fs::write(folder.join("actions"), "0\n99\n").expect("writable");
     says(&trace("actions"), &["line 2", "99"]);
     says(&trace("missing"), &["missing"]);
-    assert!(!folder.join("t").exists());
+    assert!(!folder.join("t").exists(), "nothing was written");
 }

@@ -250,6 +250,28 @@ fn the_loss_is_the_mean_huber_loss_of_double_q_errors() {
 }
 
 #[test]
+fn the_last_transition_of_an_episode_ends_at_its_final_observation() {
+    for last in [
+        Step { truncated: true, discount: 1.0, ..Step::default() },
+        Step { terminated: true, ..Step::default() },
+    ] {
+        let mut agent = agent(small(), 1, 0);
+        let batch = |frame: [u8; 2], final_frame: [u8; 2], step| Batch {
+            frames: frame.to_vec(),
+            final_frames: final_frame.to_vec(),
+            steps: vec![step],
+        };
+        agent.begin(&batch([1, 1], [0, 0], Step::default()));
+        agent.observe(&[1], &batch([3, 3], [2, 2], last));
+        let drawn = agent.replay.sample(1, &mut agent.sampling.clone()).expect("one transition");
+        let bytes = |tensor: &Tensor| Vec::<u8>::try_from(&tensor.reshape([-1])).expect("u8");
+        assert_eq!((bytes(&drawn.s_tm1), bytes(&drawn.s_t)), (vec![1, 1], vec![2, 2]));
+        assert_eq!(drawn.discount_t.double_value(&[0]), 0.5 * f64::from(last.discount));
+        assert_eq!(bytes(&agent.stacks.observations()), [3, 3], "acting goes on after the reset");
+    }
+}
+
+#[test]
 fn a_resumed_agent_goes_on_to_the_bit() {
     let mut run = Run::new(small(), 3);
     run.run(33);
@@ -262,11 +284,17 @@ fn a_resumed_agent_goes_on_to_the_bit() {
     resumed.agent = agent(small(), 3, 1);
     resumed.agent.load(&state).expect("saved above");
     resumed.agent.load_replay(&mut replay.as_slice()).expect("saved above");
+    let mut again = StateDict::default();
+    resumed.agent.save(&mut again);
+    assert_eq!(again.values(), state.values());
+    for (name, tensor) in state.tensors() {
+        assert!(again.tensor(name).is_ok_and(|loaded| loaded.equal(tensor)), "{name}");
+    }
+
     resumed.clock = run.clock;
     let stream = run.task.stream.clone();
     let (bright, steps) = (run.task.bright.clone(), run.task.steps.clone());
     resumed.task = Task { bright, steps, length: run.task.length, stream };
-
     run.actions.clear();
     run.run(50);
     resumed.run(50);

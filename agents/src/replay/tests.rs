@@ -332,6 +332,29 @@ fn a_cut_off_file_is_refused_wherever_it_was_cut() {
 }
 
 #[test]
+fn ages_that_form_no_episodes_are_refused() {
+    let mut feed = Feed::new(&spec(3, StackPadding::Repeat), 1, 8, 0.0, 2);
+    feed.run(4);
+    let bytes = saved(&feed.replay);
+    // Magic word, eight sizes, transitions added, stored slots: then come the ages.
+    let ages = 88..93;
+    assert_eq!(bytes[ages.clone()], [0, 1, 2, 3, 3]);
+    let mut refused = |age: usize, value: u8, expected: &str| {
+        let mut damaged = bytes.clone();
+        damaged[ages.start + age] = value;
+        let message = feed.replay.load(&mut damaged.as_slice()).expect_err("damaged").to_string();
+        assert!(message.contains(expected), "{message}");
+    };
+    refused(1, 2, "do not form episodes");
+    refused(4, 4, "do not form episodes");
+    refused(0, 4, "do not form episodes");
+    let mut begun = bytes.clone();
+    begun[ages.clone()].copy_from_slice(&[1, 2, 3, 3, 3]);
+    let message = feed.replay.load(&mut begun.as_slice()).expect_err("no beginning").to_string();
+    assert!(message.contains("no beginning"), "{message}");
+}
+
+#[test]
 fn no_damaged_byte_makes_it_panic() {
     let spec = spec(2, StackPadding::Repeat);
     let mut feed = Feed::new(&spec, 2, 8, 0.3, 2);
