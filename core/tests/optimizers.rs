@@ -65,7 +65,6 @@ fn twenty_steps_are_those_of_optax_and_pytorch() {
             let actual = Vec::<f32>::try_from(&variable).expect("a flat f32 tensor");
             for (unit, (actual, expected)) in actual.iter().zip(expected).enumerate() {
                 let error = (f64::from(*actual) - expected).abs();
-
                 assert!(
                     error <= tolerance(index + 1, *expected),
                     "{}, step {}, parameter {unit}: {actual}, expected {expected}, off by {error:e}",
