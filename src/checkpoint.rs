@@ -62,7 +62,7 @@ pub struct Loaded {
 
 /// Writes a checkpoint into `folder`, then removes all but the newest `keep`, and the replay of all
 /// but the newest.
-pub fn write(folder: &Path, contents: Contents<'_>, keep: usize) -> Result<PathBuf, String> {
+pub fn write(folder: &Path, contents: &Contents<'_>, keep: usize) -> Result<PathBuf, String> {
     let name = contents.clock.updates.to_string();
     let (aside, path) = (folder.join(format!(".{name}.new")), folder.join(&name));
     let written = fs::create_dir_all(folder)
@@ -126,7 +126,7 @@ pub fn replay(path: &Path) -> Result<Option<Box<dyn Read>>, String> {
     Ok(Some(Box::new(BufReader::new(reader.map_err(named("replay.zst"))?))))
 }
 
-fn write_files(folder: &Path, contents: Contents<'_>) -> Result<(), String> {
+fn write_files(folder: &Path, contents: &Contents<'_>) -> Result<(), String> {
     let tensors: Vec<(&String, &Tensor)> = contents.state.tensors().iter().collect();
     let path = folder.join("tensors.safetensors");
     Tensor::write_safetensors(&tensors, &path).map_err(named("tensors.safetensors"))?;
@@ -240,7 +240,7 @@ mod tests {
     fn what_is_written_is_read_and_the_newest_are_kept() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for updates in [9, 10, 100] {
-            write(folder.path(), contents(updates), 2).expect("a writable folder");
+            write(folder.path(), &contents(updates), 2).expect("a writable folder");
         }
         let names: Vec<_> =
             list(folder.path()).iter().filter_map(|p| Some(p.file_name()?.to_owned())).collect();
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn damage_is_an_error_that_names_the_file() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = write(folder.path(), contents(1), 1).expect("a writable folder");
+        let path = write(folder.path(), &contents(1), 1).expect("a writable folder");
         for name in ["state.json", "tensors.safetensors", "envs.zst"] {
             let bytes = fs::read(path.join(name)).expect("just written");
             fs::write(path.join(name), &bytes[..bytes.len() / 2]).expect("writable");

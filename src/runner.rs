@@ -288,7 +288,7 @@ impl Runner {
             envs: self.envs.save_state()?,
             replay: section.replay.then_some(write_replay),
         };
-        checkpoint::write(&self.directory.checkpoints(), contents, section.keep)
+        checkpoint::write(&self.directory.checkpoints(), &contents, section.keep)
             .map_err(Failure::Run)?;
         Ok(())
     }

@@ -296,7 +296,7 @@ mod tests {
         fn step(&mut self, action: usize, frame: &mut [u8]) -> Result<Step, EnvError> {
             self.1 += 1;
             frame.fill(self.1);
-            let truncated = self.1 % 4 == 0;
+            let truncated = self.1.is_multiple_of(4);
             Ok(Step {
                 reward: 1.0,
                 raw_reward: action as f32,

@@ -28,7 +28,7 @@ pub fn run(args: &ResumeArgs, plugins: &Plugins) -> Outcome {
         )));
     }
     let experiment = experiment::build(config, plugins)?;
-    session::run(experiment, directory, Some(&loaded))
+    session::run(experiment, &directory, Some(&loaded))
 }
 
 /// The configuration a run directory holds, with options laid over it.

@@ -35,7 +35,7 @@ pub fn provenance(experiment: &Experiment) -> Provenance {
 }
 
 /// Trains a new run, or continues one, and prints what came of it.
-pub fn run(experiment: Experiment, directory: RunDirectory, from: Option<&Loaded>) -> Outcome {
+pub fn run(experiment: Experiment, directory: &RunDirectory, from: Option<&Loaded>) -> Outcome {
     let stop = stop_on_signals()?;
     let budget = experiment.config.run.budget_frames;
     let config = experiment.config.clone();
@@ -44,8 +44,8 @@ pub fn run(experiment: Experiment, directory: RunDirectory, from: Option<&Loaded
         runner.restore(loaded)?; // before anything in the run directory is touched
         directory.write("config.toml", config.to_toml().as_bytes())?;
     }
-    let summary = runner.train(outputs(&config, &directory, from)?)?;
-    report(&summary, &directory, budget);
+    let summary = runner.train(outputs(&config, directory, from)?)?;
+    report(&summary, directory, budget);
     Ok(())
 }
 

@@ -24,7 +24,7 @@ pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
     let provenance = session::provenance(&experiment);
     let directory = RunDirectory::create(path, &experiment.config, &provenance)?;
     eprintln!("run directory: {}", directory.path().display());
-    session::run(experiment, directory, None)
+    session::run(experiment, &directory, None)
 }
 
 /// The resolved configuration as TOML, with what it needs as comments.
