@@ -65,16 +65,21 @@ pub struct Loaded {
 pub fn write(folder: &Path, contents: &Contents<'_>, keep: usize) -> Result<PathBuf, String> {
     let name = contents.clock.updates.to_string();
     let (aside, path) = (folder.join(format!(".{name}.new")), folder.join(&name));
+    let old = folder.join(format!(".{name}.old"));
     let written = fs::create_dir_all(folder)
         .and_then(|()| remove_if_there(&aside))
         .and_then(|()| fs::create_dir(&aside))
         .map_err(text)
         .and_then(|()| write_files(&aside, contents))
         .and_then(|()| {
-            remove_if_there(&path).and_then(|()| fs::rename(&aside, &path)).map_err(text)
+            set_aside(&path, &old).and_then(|()| fs::rename(&aside, &path)).map_err(text)
         });
-    written.map_err(|error| format!("cannot write checkpoint {}: {error}", path.display()))?;
+    if let Err(error) = written {
+        let _ = remove_if_there(&aside); // gives a full disk its space back
+        return Err(format!("cannot write checkpoint {}: {error}", path.display()));
+    }
     sync_folder(folder);
+    remove_leftovers(folder);
     prune(folder, keep.max(1));
     Ok(path)
 }
@@ -193,6 +198,23 @@ fn read_envs(path: &Path) -> Result<Vec<Vec<u8>>, String> {
 
 fn remove_if_there(path: &Path) -> std::io::Result<()> {
     if path.exists() { fs::remove_dir_all(path) } else { Ok(()) }
+}
+
+/// Moves an earlier checkpoint of the same name out of the way, so that one of both is always whole.
+fn set_aside(path: &Path, old: &Path) -> std::io::Result<()> {
+    remove_if_there(old)?;
+    if path.exists() { fs::rename(path, old) } else { Ok(()) }
+}
+
+/// What writers that were cut off left behind, and checkpoints that were replaced.
+fn remove_leftovers(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && (name.ends_with(".new") || name.ends_with(".old")) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// Makes a rename durable; where a folder cannot be synced there is nothing better to do.

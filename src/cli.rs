@@ -5,7 +5,11 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use pliant_core::registry::Plugins;
 
-use crate::{commands, config::Options, failure::Outcome};
+use crate::{
+    commands,
+    config::Options,
+    failure::{self, Outcome},
+};
 
 /// Train value-based deep RL agents, change how they learn, measure whether they still can.
 #[derive(Parser)]
@@ -168,7 +172,8 @@ pub struct FetchArgs {
 /// Runs the program with these plug-ins on the process's arguments. Exit codes: 0 done, 1 the run
 /// failed, 2 bad input.
 pub fn main(plugins: &Plugins) -> ExitCode {
-    match dispatch(&Cli::parse().command, plugins) {
+    let command = Cli::parse().command;
+    match failure::catch(|| dispatch(&command, plugins)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");

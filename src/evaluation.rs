@@ -1,6 +1,9 @@
 //! Evaluation: the agent's evaluation policy on environments of its own.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use pliant_agents::acting::FrameStacks;
 use pliant_core::{agent::Agent, error::Result, metrics::Metrics, seeds::Seeds};
@@ -42,21 +45,23 @@ pub struct Evaluator {
     envs: VectorEnv,
     spec: EnvSpec,
     section: EvalSection,
+    stop: Arc<AtomicBool>,
 }
 
 impl Evaluator {
-    /// Makes the environments.
+    /// Makes the environments. An evaluation is cut short when `stop` becomes true.
     pub fn new(
         factory: &Arc<dyn EnvFactory>,
         section: &EvalSection,
         threads: usize,
+        stop: Arc<AtomicBool>,
     ) -> Result<Self> {
         let spec = factory.spec().clone();
         let num_envs =
             if spec.continuing { section.num_envs } else { section.num_envs.min(section.episodes) };
         let envs =
             VectorEnv::new(Arc::clone(factory), Role::Evaluation, num_envs, threads.min(num_envs))?;
-        Ok(Self { envs, spec, section: section.clone() })
+        Ok(Self { envs, spec, section: section.clone(), stop })
     }
 
     /// The name of what [`Evaluation::score`] is here.
@@ -86,7 +91,7 @@ impl Evaluator {
         let mut stacks = FrameStacks::new(&self.spec, count);
         stacks.begin(&self.envs.reset(&env_seeds)?.frames);
         let mut tally = Tally::new(&self.section, &self.spec, count);
-        while !tally.is_complete() {
+        while !tally.is_complete() && !self.stop.load(Ordering::Relaxed) {
             let actions = agent.evaluate(&stacks.observations(), epsilon, &mut stream);
             self.envs.send(&actions)?;
             let batch = self.envs.recv()?;

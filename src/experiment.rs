@@ -65,7 +65,6 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
     interventions.after_build(&mut learner, &Clock::default(), &mut metrics);
     let agent_factory = config.agent.build(&plugins.agents)?;
     let replay_bytes = agent_factory.replay_bytes(factory.spec());
-    check_memory(replay_bytes)?;
     let context =
         AgentContext { env: factory.spec(), num_envs: config.run.num_envs, learner, seeds };
     let agent = agent_factory.build(context).map_err(|error| format!("[agent]: {error}"))?;
@@ -145,14 +144,15 @@ fn check_ranges(config: &Config) -> Result<(), String> {
 const MAX_ENVS: usize = 4096;
 const MAX_THREADS: usize = 1024;
 
-fn check_memory(replay_bytes: u64) -> Result<(), String> {
+/// Refuses a replay that will not fit, before it fills up hours later.
+pub fn check_memory(experiment: &Experiment) -> Outcome {
+    let needed = experiment.replay_bytes;
     match available_memory() {
-        Some(available) if replay_bytes > available => Err(format!(
-            "the replay needs {}, but this machine has {} free: \
-             lower agent.replay_capacity",
-            gigabytes(replay_bytes),
+        Some(available) if needed > available => Err(Failure::Input(format!(
+            "the replay needs {}, but this machine has {} free: lower agent.replay_capacity",
+            gigabytes(needed),
             gigabytes(available)
-        )),
+        ))),
         _ => Ok(()),
     }
 }

@@ -1,5 +1,7 @@
 //! How a command fails: by its input, or while running.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use pliant_core::error::Error;
 
 /// Why a command did not do what was asked.
@@ -42,3 +44,13 @@ impl From<pliant_envs::env::EnvError> for Failure {
 
 /// Results of commands.
 pub type Outcome<T = ()> = Result<T, Failure>;
+
+/// Turns a panic into a failure, so that a run is closed in order: tch panics where libtorch fails,
+/// for instance for want of memory on the device.
+pub fn catch<T>(run: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        Err(Failure::Run(format!("stopped by a panic: {}", text.unwrap_or("without a message"))))
+    })
+}

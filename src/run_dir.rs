@@ -81,8 +81,9 @@ impl RunDirectory {
         }
         fs::create_dir_all(&path).map_err(|error| refuse(format!("cannot be made: {error}")))?;
         let directory = Self(path);
-        directory.write("config.toml", config.to_toml().as_bytes())?;
-        directory.write("provenance.json", to_json(provenance).as_bytes())?;
+        let input = |failure: Failure| Failure::Input(failure.to_string());
+        directory.write("config.toml", config.to_toml().as_bytes()).map_err(input)?;
+        directory.write("provenance.json", to_json(provenance).as_bytes()).map_err(input)?;
         Ok(directory)
     }
 
@@ -96,6 +97,18 @@ impl RunDirectory {
             "run directory {}: {what}; expected a folder that `pliant train` made",
             path.display()
         )))
+    }
+
+    /// Holds the run for this process; another that trains or resumes it is refused.
+    pub fn lock(&self) -> Outcome<fs::File> {
+        let path = self.0.join(".lock");
+        let file = fs::File::create(&path)
+            .map_err(|error| Failure::Input(format!("cannot open {}: {error}", path.display())))?;
+        file.try_lock().map_err(|_| {
+            let run = self.0.display();
+            Failure::Input(format!("run directory {run}: another process is training it"))
+        })?;
+        Ok(file)
     }
 
     /// The folder itself.
@@ -122,6 +135,7 @@ impl RunDirectory {
             fs::rename(&aside, &path)
         });
         written.map_err(|error| {
+            let _ = fs::remove_file(&aside);
             Failure::while_doing(format!("cannot write {}", path.display()), error)
         })
     }

@@ -21,7 +21,7 @@ use crate::{
     episodes::Episodes,
     evaluation::{self, Evaluation, Evaluator},
     experiment::Experiment,
-    failure::{Failure, Outcome},
+    failure::{self, Failure, Outcome},
     run_dir::{RunDirectory, State, Status, unix_seconds},
     sinks::{self, Progress, TensorBoardSink, tensorboard},
 };
@@ -63,7 +63,7 @@ pub struct Summary {
     pub evaluations: Vec<(&'static str, Evaluation)>,
     /// What their score is: `return`, `accuracy`, ..
     pub score_name: &'static str,
-    /// Seconds this session ran.
+    /// Seconds it ran, over all its sessions.
     pub wall_s: f64,
 }
 
@@ -79,6 +79,7 @@ pub struct Runner {
     wall_before_s: f64,
     started: Instant,
     last_log: (Clock, f64),
+    last_checkpoint: Option<Clock>,
     loss: Option<f64>,
     reward: Option<f64>,
     is_restored: bool,
@@ -98,7 +99,8 @@ impl Runner {
         let threads = wanted.min(run.num_envs);
         let factory = &experiment.factory;
         let envs = VectorEnv::new(Arc::clone(factory), Role::Training, run.num_envs, threads)?;
-        let evaluator = Evaluator::new(factory, &experiment.config.eval, wanted)?;
+        let evaluator =
+            Evaluator::new(factory, &experiment.config.eval, wanted, Arc::clone(&stop))?;
         Ok(Self {
             envs,
             evaluator,
@@ -110,6 +112,7 @@ impl Runner {
             wall_before_s: 0.0,
             started: Instant::now(),
             last_log: (Clock::default(), 0.0),
+            last_checkpoint: None,
             loss: None,
             reward: None,
             is_restored: false,
@@ -120,8 +123,10 @@ impl Runner {
     /// Trains to the budget: from the first frame, or from where [`Self::restore`] left it.
     pub fn train(mut self, outputs: Outputs) -> Outcome<Summary> {
         self.outputs = outputs;
-        let begun = if self.is_restored { Ok(Vec::new()) } else { self.begin() };
-        let result = begun.and_then(|evaluations| self.train_on(evaluations));
+        let result = failure::catch(|| {
+            let evaluations = if self.is_restored { Vec::new() } else { self.begin()? };
+            self.train_on(evaluations)
+        });
         self.close(result)
     }
 
@@ -147,9 +152,14 @@ impl Runner {
         while self.clock.frames < self.experiment.config.run.budget_frames && !self.is_stopped() {
             self.step()?;
         }
-        let state = if self.is_stopped() { State::Stopped } else { State::Finished };
-        self.log()?;
-        self.write_checkpoint()?;
+        let is_finished = self.clock.frames >= self.experiment.config.run.budget_frames;
+        let state = if is_finished { State::Finished } else { State::Stopped };
+        if self.last_log.0 != self.clock {
+            self.log()?;
+        }
+        if self.last_checkpoint != Some(self.clock) {
+            self.write_checkpoint()?;
+        }
         if state == State::Finished && self.experiment.config.eval.after_training {
             self.outputs.progress.println("evaluating the trained agent");
             evaluations.push(("after training", self.evaluate()?));
@@ -158,7 +168,7 @@ impl Runner {
             state,
             evaluations,
             score_name: self.evaluator.score_name(),
-            wall_s: self.started.elapsed().as_secs_f64(),
+            wall_s: self.wall_s(),
         })
     }
 
@@ -249,6 +259,9 @@ impl Runner {
         let agent = self.experiment.agent.as_ref();
         let seeds = self.evaluation_seeds();
         let evaluation = self.evaluator.evaluate(agent, &seeds)?;
+        if self.is_stopped() {
+            return Ok(evaluation); // cut short: not a measurement
+        }
         let mut metrics = Metrics::default();
         evaluation::record(&evaluation, self.evaluator.score_name(), &mut metrics);
         self.write_metrics(&metrics)?;
@@ -290,6 +303,7 @@ impl Runner {
         };
         checkpoint::write(&self.directory.checkpoints(), &contents, section.keep)
             .map_err(Failure::Run)?;
+        self.last_checkpoint = Some(self.clock);
         Ok(())
     }
 

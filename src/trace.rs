@@ -38,9 +38,9 @@ pub struct TraceSummary {
 /// Why there is no trace.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
-    /// The actions cannot be played; nothing was.
+    /// The actions or the folder cannot be used; nothing was played.
     #[error("{0}")]
-    Actions(String),
+    Input(String),
     /// The environment failed.
     #[error(transparent)]
     Env(#[from] EnvError),
@@ -131,11 +131,11 @@ fn checked(actions: &[i64], spec: &EnvSpec) -> Result<Vec<usize>, TraceError> {
         let known = usize::try_from(action).ok().filter(|&action| action < count);
         known.ok_or_else(|| {
             let names = spec.actions.join(", ");
-            TraceError::Actions(format!("action {action} on line {} is out of range: there are {count} actions, 0 to {} ({names})", index + 1, count - 1))
+            TraceError::Input(format!("action {action} on line {} is out of range: there are {count} actions, 0 to {} ({names})", index + 1, count - 1))
         })
     };
     if actions.is_empty() {
-        return Err(TraceError::Actions(
+        return Err(TraceError::Input(
             "there are no actions to play: at least one is needed".to_owned(),
         ));
     }
@@ -194,8 +194,13 @@ struct TraceFiles {
 
 impl TraceFiles {
     fn create(out: &Path, steps: usize, spec: &EnvSpec) -> Result<Self, TraceError> {
-        fs::create_dir_all(out)
-            .map_err(|source| TraceError::Write { path: out.to_owned(), source })?;
+        if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+            let reason = format!("the folder {} exists and is not empty", out.display());
+            return Err(TraceError::Input(format!("{reason}: choose another with --out")));
+        }
+        fs::create_dir_all(out).map_err(|error| {
+            TraceError::Input(format!("the folder {} cannot be made: {error}", out.display()))
+        })?;
         let of_steps = |name, kind| NpyWriter::create(out, name, kind, &[steps]);
         let frame = spec.frame;
         let shape = [steps + 1, spec.frame_stack * frame.channels, frame.height, frame.width];

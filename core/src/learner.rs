@@ -95,6 +95,8 @@ impl Checkpoint for Learner {
         state.load_part("online", &mut self.online)?;
         state.load_part("target", &mut self.target)?;
         state.load_part("optimizer", self.optimizer.as_mut())?;
-        self.optimizer.moments().check(self.online.variables())
+        self.optimizer.moments().check(self.online.variables())?;
+        self.optimizer.moments_mut().move_to(self.online.device());
+        Ok(())
     }
 }

@@ -11,7 +11,11 @@ pub use rmsprop::{EpsPosition, RmsProp, RmsPropConfig};
 pub use sgd::{Sgd, SgdConfig};
 use tch::no_grad;
 
-use crate::{state::Checkpoint, variables::Variables};
+use crate::{
+    error::{Error, Result},
+    state::{Checkpoint, StateDict},
+    variables::Variables,
+};
 
 /// Changes variables by their gradients.
 pub trait Optimizer: Checkpoint {
@@ -41,6 +45,26 @@ pub trait Optimizer: Checkpoint {
 
     /// A deep copy that shares nothing.
     fn fork(&self) -> Box<dyn Optimizer>;
+}
+
+/// Saves the kind of optimiser, the configured step size and the present one.
+fn save_rate(state: &mut StateDict, kind: &str, configured: f64, present: f64) {
+    state.put("kind", &kind);
+    state.put("configured_learning_rate", &configured);
+    state.put("learning_rate", &present);
+}
+
+/// The step size to go on with: the saved one, unless the configuration has changed since.
+fn load_rate(state: &StateDict, kind: &str, configured: f64) -> Result<f64> {
+    let saved: String = state.get("kind")?;
+    if saved != kind {
+        return Err(Error::State(format!("it is of the optimizer `{saved}`, not `{kind}`")));
+    }
+    if state.get::<f64>("configured_learning_rate")? == configured {
+        state.get("learning_rate")
+    } else {
+        Ok(configured)
+    }
 }
 
 /// An error if a setting lies outside its range; `expected` says which range.
@@ -108,5 +132,37 @@ mod testing {
             actual.len() == expected.len() && actual.iter().zip(expected).all(close),
             "{actual:?}, expected {expected:?}"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adam(learning_rate: f64) -> Box<dyn Optimizer> {
+        Adam::build(AdamConfig { learning_rate, ..AdamConfig::default() }).expect("valid")
+    }
+
+    #[test]
+    fn a_step_size_goes_on_as_saved_unless_the_configuration_changed() {
+        let mut optimizer = adam(0.1);
+        optimizer.set_learning_rate(0.05);
+        let mut state = StateDict::default();
+        optimizer.save(&mut state);
+        let mut same = adam(0.1);
+        same.load(&state).expect("saved above");
+        assert_eq!(same.learning_rate(), 0.05);
+        let mut other = adam(0.2);
+        other.load(&state).expect("saved above");
+        assert_eq!(other.learning_rate(), 0.2);
+    }
+
+    #[test]
+    fn another_optimizers_state_is_refused_though_its_moments_have_the_same_names() {
+        let mut state = StateDict::default();
+        adam(0.1).save(&mut state);
+        let mut rmsprop = RmsProp::build(RmsPropConfig::default()).expect("valid");
+        let message = rmsprop.load(&state).expect_err("Adam's").to_string();
+        assert!(message.contains("`adam`, not `rmsprop`"), "{message}");
     }
 }

@@ -13,6 +13,9 @@ use pliant_core::{
 };
 use serde::{Deserialize, Serialize};
 
+/// Larger batches are taken for a mistake.
+const MAX_BATCH: u32 = 1 << 16;
+
 /// Share of units whose activity is at most `tau` times their layer's mean (Sokar et al., 2023), and of
 /// units that are zero on the whole batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -48,8 +51,8 @@ impl DormantUnits {
         if !(tau >= 0.0 && tau.is_finite()) {
             return Err(format!("`tau` is {tau}, expected a number of at least 0"));
         }
-        if batch_size == 0 {
-            return Err("`batch_size` is 0, expected at least 1".to_owned());
+        if !(1..=MAX_BATCH).contains(&batch_size) {
+            return Err(format!("`batch_size` is {batch_size}, expected 1 to {MAX_BATCH}"));
         }
         let every = Every::choose(every_updates, every_frames, Every::Updates(5000))?;
         Ok(Box::new(Self { config, every }))

@@ -1,5 +1,7 @@
 //! `pliant eval`
 
+use std::sync::Arc;
+
 use pliant_core::{registry::Plugins, seeds::Seeds};
 use serde_json::json;
 
@@ -23,8 +25,12 @@ pub fn run(args: &EvalArgs, plugins: &Plugins) -> Outcome {
     loaded.state.load_part("agent", experiment.agent.as_mut()).map_err(|error| {
         Failure::Input(format!("checkpoint {}: {error}", loaded.path.display()))
     })?;
-    let mut evaluator =
-        Evaluator::new(&experiment.factory, &experiment.config.eval, experiment.threads)?;
+    let mut evaluator = Evaluator::new(
+        &experiment.factory,
+        &experiment.config.eval,
+        experiment.threads,
+        Arc::default(),
+    )?;
     let evaluation = evaluator.evaluate(experiment.agent.as_ref(), &Seeds::new(args.seed))?;
     let name = evaluator.score_name();
     if args.json {

@@ -13,8 +13,13 @@ pub fn run(args: &FetchArgs) -> Outcome {
     if let Some(folder) = &args.from {
         options.sources = vec![Source::Folder(folder.clone())];
     }
-    let folder = fetch_mnist(&options, &mut |line| eprintln!("{line}"))
-        .map_err(|error| Failure::Input(error.to_string()))?;
+    let folder =
+        fetch_mnist(&options, &mut |line| eprintln!("{line}")).map_err(|error| {
+            match &args.from {
+                Some(_) => Failure::Input(error.to_string()),
+                None => Failure::Run(error.to_string()),
+            }
+        })?;
     println!("{}", folder.display());
     Ok(())
 }

@@ -28,6 +28,7 @@ pub fn run(args: &ResumeArgs, plugins: &Plugins) -> Outcome {
         )));
     }
     let experiment = experiment::build(config, plugins)?;
+    experiment::check_memory(&experiment)?;
     session::run(experiment, &directory, Some(&loaded))
 }
 

@@ -17,7 +17,10 @@ use crate::{
     failure::{Failure, Outcome},
     run_dir::{Provenance, RunDirectory, State},
     runner::{Outputs, Runner, Summary},
-    sinks::{CsvSink, JsonlSink, Progress, Start, TensorBoardSink, tensorboard::HparamValue},
+    sinks::{
+        CsvSink, JsonlSink, Progress, Start, TensorBoardSink,
+        tensorboard::{Category, Chart, HparamValue, Lines},
+    },
     table,
 };
 
@@ -36,16 +39,16 @@ pub fn provenance(experiment: &Experiment) -> Provenance {
 
 /// Trains a new run, or continues one, and prints what came of it.
 pub fn run(experiment: Experiment, directory: &RunDirectory, from: Option<&Loaded>) -> Outcome {
+    let _lock = directory.lock()?;
     let stop = stop_on_signals()?;
-    let budget = experiment.config.run.budget_frames;
     let config = experiment.config.clone();
     let mut runner = Runner::new(experiment, directory.clone(), stop)?;
     if let Some(loaded) = from {
-        runner.restore(loaded)?; // before anything in the run directory is touched
+        runner.restore(loaded)?; // before anything in the run directory is changed
         directory.write("config.toml", config.to_toml().as_bytes())?;
     }
     let summary = runner.train(outputs(&config, directory, from)?)?;
-    report(&summary, directory, budget);
+    report(&summary, directory, &config);
     Ok(())
 }
 
@@ -79,8 +82,22 @@ fn tensorboard(config: &Config, path: &Path, resumed: Option<u64>) -> Result<Ten
     let mut sink = TensorBoardSink::create(path, start)?;
     if resumed.is_none() {
         sink.write_hparams(&hparams(config), &[])?;
+        sink.write_layout(&charts())?;
     }
     Ok(sink)
+}
+
+/// Charts that belong together, on TensorBoard's custom scalars page.
+fn charts() -> Vec<Category> {
+    let chart = |title: &str, tags: &[&str]| Chart {
+        title: title.to_owned(),
+        lines: Lines::Tags(tags.iter().map(|tag| (*tag).to_owned()).collect()),
+    };
+    let charts = vec![
+        chart("return", &["episode/return", "eval/return"]),
+        chart("loss", &["train/loss", "train/td_error"]),
+    ];
+    vec![Category { title: "training".to_owned(), charts }]
 }
 
 /// Every setting as a column of TensorBoard's table: `agent.optimizer.learning_rate`, ..
@@ -121,7 +138,7 @@ fn stop_on_signals() -> Outcome<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn report(summary: &Summary, directory: &RunDirectory, budget_frames: u64) {
+fn report(summary: &Summary, directory: &RunDirectory, config: &Config) {
     let path = directory.path().display();
     if summary.state == State::Stopped {
         println!("stopped; continue with: pliant resume {path}");
@@ -130,17 +147,15 @@ fn report(summary: &Summary, directory: &RunDirectory, budget_frames: u64) {
     if !summary.evaluations.is_empty() {
         println!("{}", evaluations(&summary.evaluations, summary.score_name));
     }
-    if let Some((_, last)) = summary.evaluations.last()
+    if let Some(("after training", last)) = summary.evaluations.last()
         && summary.score_name == "accuracy"
     {
-        println!(
-            "greedy accuracy on held-out images: {:.2} % ({} images)",
-            100.0 * last.score(),
-            last.steps
-        );
+        let policy = if config.eval.epsilon == 0.0 { "greedy " } else { "" };
+        let (percent, draws) = (100.0 * last.score(), last.steps);
+        println!("{policy}accuracy on held-out images: {percent:.2} % ({draws} draws)");
     }
     let minutes = summary.wall_s / 60.0;
-    println!("{budget_frames} frames in {minutes:.1} minutes; run directory: {path}");
+    println!("{} frames in {minutes:.1} minutes; run directory: {path}", config.run.budget_frames);
 }
 
 /// One row per evaluation: mean with standard error, range, number of episodes.

@@ -20,7 +20,7 @@ pub fn run(args: &TraceArgs, plugins: &Plugins) -> Outcome {
     let summary =
         trace::write_trace(factory.as_ref(), args.seed, &actions, &args.out).map_err(|error| {
             match error {
-                TraceError::Actions(message) => Failure::Input(message),
+                TraceError::Input(message) => Failure::Input(message),
                 other => Failure::Run(other.to_string()),
             }
         })?;

@@ -16,6 +16,7 @@ pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
     let layers = config::layers(&args.config.options()).map_err(Failure::Input)?;
     let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
     let experiment = experiment::build(config, plugins)?;
+    experiment::check_memory(&experiment)?;
     if args.dry_run {
         describe(&experiment);
         return Ok(());

@@ -26,7 +26,7 @@ pub struct Options {
 /// All layers of a command, lowest first.
 pub fn layers(options: &Options) -> Result<Vec<Layer>, String> {
     let mut layers = options.base.as_deref().map_or(Ok(Vec::new()), base)?;
-    layers.extend(environment(std::env::vars())?);
+    layers.extend(environment(text_variables())?);
     for assignment in &options.set {
         layers.push(Layer::assignment("--set", assignment)?);
     }
@@ -80,6 +80,12 @@ fn expand(mut layer: Layer) -> Result<Vec<Layer>, String> {
     };
     layers.push(layer);
     Ok(layers)
+}
+
+/// The environment variables that are text.
+fn text_variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Settings from variables such as `PLIANT__RUN__SEED=3`.

@@ -129,4 +129,8 @@ fn bad_roms_data_and_actions_are_refused() {
     says(&trace("actions"), &["line 2", "99"]);
     says(&trace("missing"), &["missing"]);
     assert!(!folder.join("t").exists(), "nothing was written");
+    fs::write(folder.join("actions"), "0\n1\n").expect("writable");
+    let mut full = trace("actions");
+    full[8] = "roms";
+    says(&full, &["roms", "not empty"]);
 }

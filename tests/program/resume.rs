@@ -22,6 +22,20 @@ fn a_run_resumed_at_half_its_budget_equals_one_that_never_stopped() {
 }
 
 #[test]
+fn a_run_that_another_process_holds_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    run(folder.path(), &short_atari("run", &["--set", "run.budget_frames=240"]));
+    let held = fs::File::create(folder.path().join("run/.lock")).expect("writable");
+    held.lock().expect("no one else holds it");
+    let args = ["resume", "run", "--set", "run.budget_frames=480"];
+    let ran = pliant(folder.path(), &args);
+    assert_eq!(ran.code, Some(2), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("another process"), "{}", ran.err);
+    drop(held);
+    run(folder.path(), &args);
+}
+
+#[test]
 fn a_finished_run_and_a_folder_that_is_no_run_are_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     run(folder.path(), &short_atari("done", &["--set", "run.budget_frames=240"]));

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::DoubleDqn;
 use crate::replay::Replay;
 
+/// Larger batches are taken for a mistake.
+const MAX_BATCH: u64 = 1 << 16;
+
 /// Double DQN (van Hasselt et al., 2016): Q-learning from replay, where the online network chooses
 /// the next action and a lagged copy values it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -98,6 +101,8 @@ impl Factory {
         for (key, value) in counts {
             require(value > 0, key, value, "at least 1")?;
         }
+        let size = u64::from(config.batch_size);
+        require(size <= MAX_BATCH, "batch_size", size, &format!("at most {MAX_BATCH}"))?;
         let shares = [
             ("discount", config.discount),
             ("epsilon.from", config.epsilon.from),

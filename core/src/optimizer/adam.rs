@@ -3,11 +3,16 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Moments, Optimizer, require_decay, require_not_negative, require_positive};
+use super::{
+    Moments, Optimizer, load_rate, require_decay, require_not_negative, require_positive, save_rate,
+};
 use crate::{
     error::Result,
     state::{Checkpoint, StateDict},
 };
+
+/// Stands in saved states, so that another optimiser's are refused.
+const KIND: &str = "adam";
 
 /// Adam (Kingma & Ba, 2015): the step is `lr * m_hat / (sqrt(v_hat + eps_root) + eps)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -46,6 +51,8 @@ impl Default for AdamConfig {
 #[derive(Debug)]
 pub struct Adam {
     config: AdamConfig,
+    /// The step size before anyone changed it.
+    configured_rate: f64,
     moments: Moments,
 }
 
@@ -61,7 +68,11 @@ impl Adam {
         if config.eps == 0.0 && config.eps_root == 0.0 {
             return Err("`eps` and `eps_root` are both 0, expected one of them above 0".to_owned());
         }
-        Ok(Box::new(Self { config, moments: Moments::new(&["mean", "square"]) }))
+        Ok(Box::new(Self {
+            configured_rate: config.learning_rate,
+            config,
+            moments: Moments::new(&["mean", "square"]),
+        }))
     }
 }
 
@@ -99,7 +110,11 @@ impl Optimizer for Adam {
     }
 
     fn fork(&self) -> Box<dyn Optimizer> {
-        Box::new(Self { config: self.config.clone(), moments: self.moments.fork() })
+        Box::new(Self {
+            config: self.config.clone(),
+            configured_rate: self.configured_rate,
+            moments: self.moments.fork(),
+        })
     }
 }
 
@@ -111,12 +126,12 @@ fn bias_correction(beta: f64, steps: &Tensor) -> Tensor {
 
 impl Checkpoint for Adam {
     fn save(&self, state: &mut StateDict) {
-        state.put("learning_rate", &self.config.learning_rate);
+        save_rate(state, KIND, self.configured_rate, self.config.learning_rate);
         state.put_part("moments", &self.moments);
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
-        self.config.learning_rate = state.get("learning_rate")?;
+        self.config.learning_rate = load_rate(state, KIND, self.configured_rate)?;
         state.load_part("moments", &mut self.moments)
     }
 }

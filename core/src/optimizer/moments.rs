@@ -130,6 +130,11 @@ impl Moments {
         Self { names: self.names, slots }
     }
 
+    /// Moves everything into a device's memory; a loaded state begins in the CPU's.
+    pub fn move_to(&mut self, device: Device) {
+        self.slots.values_mut().for_each(|slot| slot.move_to(device));
+    }
+
     /// An error if a slot does not fit the variable of its name.
     pub fn check(&self, variables: &Variables) -> Result<()> {
         for (name, slot) in &self.slots {

@@ -3,11 +3,17 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Moments, Optimizer, require, require_decay, require_not_negative, require_positive};
+use super::{
+    Moments, Optimizer, load_rate, require, require_decay, require_not_negative, require_positive,
+    save_rate,
+};
 use crate::{
     error::Result,
     state::{Checkpoint, StateDict},
 };
+
+/// Stands in saved states, so that another optimiser's are refused.
+const KIND: &str = "rmsprop";
 
 /// RMSProp (Hinton, 2012; centred: Graves, 2013).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -57,6 +63,8 @@ pub enum EpsPosition {
 #[derive(Debug)]
 pub struct RmsProp {
     config: RmsPropConfig,
+    /// The step size before anyone changed it.
+    configured_rate: f64,
     moments: Moments,
 }
 
@@ -74,7 +82,11 @@ impl RmsProp {
             (false, true) => &["square", "momentum"],
             (true, true) => &["square", "mean", "momentum"],
         };
-        Ok(Box::new(Self { config, moments: Moments::new(names) }))
+        Ok(Box::new(Self {
+            configured_rate: config.learning_rate,
+            config,
+            moments: Moments::new(names),
+        }))
     }
 }
 
@@ -121,18 +133,22 @@ impl Optimizer for RmsProp {
     }
 
     fn fork(&self) -> Box<dyn Optimizer> {
-        Box::new(Self { config: self.config.clone(), moments: self.moments.fork() })
+        Box::new(Self {
+            config: self.config.clone(),
+            configured_rate: self.configured_rate,
+            moments: self.moments.fork(),
+        })
     }
 }
 
 impl Checkpoint for RmsProp {
     fn save(&self, state: &mut StateDict) {
-        state.put("learning_rate", &self.config.learning_rate);
+        save_rate(state, KIND, self.configured_rate, self.config.learning_rate);
         state.put_part("moments", &self.moments);
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
-        self.config.learning_rate = state.get("learning_rate")?;
+        self.config.learning_rate = load_rate(state, KIND, self.configured_rate)?;
         state.load_part("moments", &mut self.moments)
     }
 }

@@ -3,11 +3,14 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Moments, Optimizer, require_decay, require_positive};
+use super::{Moments, Optimizer, load_rate, require_decay, require_positive, save_rate};
 use crate::{
     error::Result,
     state::{Checkpoint, StateDict},
 };
+
+/// Stands in saved states, so that another optimiser's are refused.
+const KIND: &str = "sgd";
 
 /// Stochastic gradient descent: `v = momentum * v + g`, the step is `lr * v`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -30,6 +33,8 @@ impl Default for SgdConfig {
 #[derive(Debug)]
 pub struct Sgd {
     config: SgdConfig,
+    /// The step size before anyone changed it.
+    configured_rate: f64,
     moments: Moments,
 }
 
@@ -39,7 +44,11 @@ impl Sgd {
         require_positive("learning_rate", config.learning_rate)?;
         require_decay("momentum", config.momentum)?;
         let names: &[&str] = if config.momentum > 0.0 { &["momentum"] } else { &[] };
-        Ok(Box::new(Self { config, moments: Moments::new(names) }))
+        Ok(Box::new(Self {
+            configured_rate: config.learning_rate,
+            config,
+            moments: Moments::new(names),
+        }))
     }
 }
 
@@ -72,18 +81,22 @@ impl Optimizer for Sgd {
     }
 
     fn fork(&self) -> Box<dyn Optimizer> {
-        Box::new(Self { config: self.config.clone(), moments: self.moments.fork() })
+        Box::new(Self {
+            config: self.config.clone(),
+            configured_rate: self.configured_rate,
+            moments: self.moments.fork(),
+        })
     }
 }
 
 impl Checkpoint for Sgd {
     fn save(&self, state: &mut StateDict) {
-        state.put("learning_rate", &self.config.learning_rate);
+        save_rate(state, KIND, self.configured_rate, self.config.learning_rate);
         state.put_part("moments", &self.moments);
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
-        self.config.learning_rate = state.get("learning_rate")?;
+        self.config.learning_rate = load_rate(state, KIND, self.configured_rate)?;
         state.load_part("moments", &mut self.moments)
     }
 }

@@ -86,6 +86,7 @@ impl AtariConfig {
         let wrong = [
             (self.frame_skip == 0, "frame_skip is 0: an action lasts at least 1 frame".to_owned()),
             (self.frame_stack == 0, "frame_stack is 0: an observation has at least 1 frame".to_owned()),
+            (self.frame_stack > 255, format!("frame_stack is {}: an observation has at most 255 frames", self.frame_stack)),
             (!(16..=160).contains(&self.screen_size), format!("screen_size is {}: it must lie between 16 and 160", self.screen_size)),
             (
                 !(0.0..=1.0).contains(&self.repeat_action_probability),

@@ -10,11 +10,11 @@ use crate::{env::EnvError, folders};
 /// Where scripts/setup puts them, below the repository's root.
 const SETUP: &str = ".deps/ale/src/ale/python/roms";
 
-/// The folder of the ROMs: `PLIANT_ROMS`, else `configured`, else where scripts/setup puts them
+/// The folder of the ROMs: `configured`, else `PLIANT_ROMS`, else where scripts/setup puts them
 /// (above the executable or the current folder), else `~/.cache/pliant/roms`.
 pub fn rom_folder(configured: Option<&Path>) -> Result<PathBuf, EnvError> {
     let named =
-        env::var_os("PLIANT_ROMS").map(PathBuf::from).or_else(|| configured.map(Path::to_owned));
+        configured.map(Path::to_owned).or_else(|| env::var_os("PLIANT_ROMS").map(PathBuf::from));
     match named {
         Some(folder) if folder.is_dir() => Ok(folder),
         Some(folder) => {

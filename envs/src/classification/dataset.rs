@@ -106,12 +106,10 @@ impl Dataset {
     }
 }
 
-/// Where the data sets lie: `PLIANT_DATA`, else `configured`, else `~/.cache/pliant/data`.
+/// Where the data sets lie: `configured`, else `PLIANT_DATA`, else `~/.cache/pliant/data`.
 pub fn data_folder(configured: Option<&Path>) -> PathBuf {
     let named = env::var_os("PLIANT_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
-    named
-        .or_else(|| configured.map(Path::to_owned))
-        .unwrap_or_else(|| folders::cache().join("data"))
+    configured.map(Path::to_owned).or(named).unwrap_or_else(|| folders::cache().join("data"))
 }
 
 fn read_checked(folder: &Path, (name, expected): (&str, &str)) -> Result<Idx, EnvError> {

