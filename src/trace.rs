@@ -420,9 +420,9 @@ mod tests {
             "/actions.txt, line 2: `left` is no action: one integer per line is expected, such as 0"
         );
         assert!(error(b"0\n\n1\n").starts_with("/actions.txt, line 2: ``"));
-        assert!(error(b"1.5").starts_with("/actions.txt:1: `1.5`"));
+        assert!(error(b"1.5").starts_with("/actions.txt, line 1: `1.5`"));
         assert!(error(b"").contains("is empty") && error(b"\n").contains("is empty"));
-        assert!(error(&[0xff, 0x00, 0x1b, 0x9d]).starts_with("/actions.txt:1: `"));
+        assert!(error(&[0xff, 0x00, 0x1b, 0x9d]).starts_with("/actions.txt, line 1: `"));
         assert!(!error(&[b'\x1b'; 90]).contains('\x1b') && error(&[b'9'; 90]).contains("..."));
         assert!(
             read_actions(Path::new("/nowhere/actions"))
