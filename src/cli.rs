@@ -84,7 +84,7 @@ impl ConfigArgs {
 pub struct TrainArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// The run directory; must not exist or be empty [default: runs/<name>-seed<N>-<time>]
+    /// The run directory; must not exist or be empty [default: runs/NAME-seedN-TIME]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Check and print the resolved configuration, and stop
