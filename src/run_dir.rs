@@ -63,6 +63,9 @@ pub struct Provenance {
     pub seed: u64,
     /// Checksums of ROMs and data, by what they are.
     pub inputs: Vec<(String, String)>,
+    /// The sessions before this one, oldest first, if the run was resumed.
+    #[serde(default)]
+    pub earlier: Vec<Provenance>,
 }
 
 /// A run's folder.
@@ -97,6 +100,17 @@ impl RunDirectory {
             "run directory {}: {what}; expected a folder that `pliant train` made",
             path.display()
         )))
+    }
+
+    /// Makes `provenance` the present session's, and keeps those of the sessions before it. One that
+    /// cannot be read is left out: it is a record, nothing depends on it.
+    pub fn add_provenance(&self, mut provenance: Provenance) -> Outcome {
+        let text = fs::read_to_string(self.0.join("provenance.json")).unwrap_or_default();
+        if let Ok(mut last) = serde_json::from_str::<Provenance>(&text) {
+            provenance.earlier = std::mem::take(&mut last.earlier);
+            provenance.earlier.push(last);
+        }
+        self.write("provenance.json", to_json(&provenance).as_bytes())
     }
 
     /// Holds the run for this process; another that trains or resumes it is refused.

@@ -11,6 +11,7 @@ use std::{
 use pliant_core::{
     clock::{Clock, Every},
     metrics::Metrics,
+    seeds::Seeds,
     sink::Sink,
     state::StateDict,
 };
@@ -162,7 +163,10 @@ impl Runner {
         }
         if state == State::Finished && self.experiment.config.eval.after_training {
             self.outputs.progress.println("evaluating the trained agent");
-            evaluations.push(("after training", self.evaluate()?));
+            let after = self.evaluate()?;
+            if !self.is_stopped() {
+                evaluations.push(("after training", after));
+            }
         }
         Ok(Summary {
             state,
@@ -270,9 +274,9 @@ impl Runner {
     }
 
     /// A function of the run's seed and the present frame, so that a resumed run draws the same.
-    fn evaluation_seeds(&self) -> pliant_core::seeds::Seeds {
+    fn evaluation_seeds(&self) -> Seeds {
         let name = format!("evaluation/{}", self.clock.frames);
-        pliant_core::seeds::Seeds::new(self.experiment.seeds.seed(&name))
+        Seeds::new(self.experiment.seeds.seed(&name))
     }
 
     fn write_metrics(&mut self, metrics: &Metrics) -> Outcome {

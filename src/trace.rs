@@ -17,7 +17,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pliant_envs::env::{Env, EnvError, EnvFactory, EnvSpec, Role, StackPadding, Step};
+use pliant_agents::acting::FrameStacks;
+use pliant_envs::env::{Env, EnvError, EnvFactory, EnvSpec, Role, Step};
 
 /// Action files beyond this are taken for a mistake.
 const MAX_ACTION_BYTES: u64 = 64 << 20;
@@ -112,10 +113,10 @@ pub fn write_trace(
     let mut files = TraceFiles::create(out, actions.len(), factory.spec())?;
     let mut summary = TraceSummary::default();
     player.reset(Some(seed))?;
-    files.observations.write(&player.stack)?;
+    files.observations.write(player.stack.bytes())?;
     for action in actions {
         let step = player.step(action)?;
-        files.push(&step, &player.stack)?;
+        files.push(&step, player.stack.bytes())?;
         summary.steps += 1;
         summary.frames += u64::from(step.frames);
         summary.episodes += usize::from(step.is_last());
@@ -146,26 +147,18 @@ fn checked(actions: &[i64], spec: &EnvSpec) -> Result<Vec<usize>, TraceError> {
 struct Player {
     env: Box<dyn Env>,
     frame: Vec<u8>,
-    stack: Vec<u8>,
+    stack: FrameStacks,
 }
 
 impl Player {
     fn new(env: Box<dyn Env>) -> Self {
-        let (frame, stack) = (env.spec().frame.len(), env.spec().frame_stack);
-        Self { env, frame: vec![0; frame], stack: vec![0; frame * stack] }
+        let (frame, stack) = (vec![0; env.spec().frame.len()], FrameStacks::new(env.spec(), 1));
+        Self { env, frame, stack }
     }
 
     fn reset(&mut self, seed: Option<u64>) -> Result<(), EnvError> {
         self.env.reset(seed, &mut self.frame)?;
-        match self.env.spec().stack_padding {
-            StackPadding::Zeros => self.stack.fill(0),
-            StackPadding::Repeat => self
-                .stack
-                .chunks_exact_mut(self.frame.len())
-                .for_each(|slot| slot.copy_from_slice(&self.frame)),
-        }
-        let newest = self.stack.len() - self.frame.len();
-        self.stack[newest..].copy_from_slice(&self.frame);
+        self.stack.reset(0, &self.frame);
         Ok(())
     }
 
@@ -175,9 +168,7 @@ impl Player {
         if step.is_last() {
             self.reset(None)?;
         } else {
-            let newest = self.stack.len() - self.frame.len();
-            self.stack.copy_within(self.frame.len().., 0);
-            self.stack[newest..].copy_from_slice(&self.frame);
+            self.stack.push(0, &self.frame);
         }
         Ok(step)
     }
@@ -276,7 +267,7 @@ fn npy_header(kind: &str, shape: &[usize]) -> Vec<u8> {
 mod tests {
     use ndarray::{Array1, Array4, s};
     use ndarray_npy::read_npy;
-    use pliant_envs::env::{FrameShape, Picture};
+    use pliant_envs::env::{FrameShape, Picture, StackPadding};
 
     use super::*;
 

@@ -79,6 +79,11 @@ impl FrameStacks {
         Tensor::from_slice(&self.bytes).reshape([-1, planes, height as i64, width as i64])
     }
 
+    /// The observations as they lie in memory, u8 `[envs, stack, channels, height, width]`.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Bytes of one frame.
     pub fn frame_len(&self) -> usize {
         self.frame.len()

@@ -17,11 +17,6 @@ pub struct LinearSchedule {
 }
 
 impl LinearSchedule {
-    /// A value that stays.
-    pub fn constant(value: f64) -> Self {
-        Self { from: value, to: value, start_frames: 0, over_frames: 0 }
-    }
-
     /// The value at a frame count.
     pub fn value(&self, frames: u64) -> f64 {
         let passed = frames.saturating_sub(self.start_frames);

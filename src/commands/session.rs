@@ -34,6 +34,7 @@ pub fn provenance(experiment: &Experiment) -> Provenance {
         threads: experiment.threads,
         seed: experiment.config.run.seed,
         inputs: experiment.factory.provenance(),
+        earlier: Vec::new(),
     }
 }
 
@@ -41,11 +42,12 @@ pub fn provenance(experiment: &Experiment) -> Provenance {
 pub fn run(experiment: Experiment, directory: &RunDirectory, from: Option<&Loaded>) -> Outcome {
     let _lock = directory.lock()?;
     let stop = stop_on_signals()?;
-    let config = experiment.config.clone();
+    let (config, provenance) = (experiment.config.clone(), provenance(&experiment));
     let mut runner = Runner::new(experiment, directory.clone(), stop)?;
     if let Some(loaded) = from {
         runner.restore(loaded)?; // before anything in the run directory is changed
         directory.write("config.toml", config.to_toml().as_bytes())?;
+        directory.add_provenance(provenance)?;
     }
     let summary = runner.train(outputs(&config, directory, from)?)?;
     report(&summary, directory, &config);

@@ -29,10 +29,23 @@ pub fn pliant(folder: &Path, args: &[&str]) -> Ran {
     }
 }
 
+/// Runs `pliant` and expects it to succeed.
+pub fn succeeds(folder: &Path, args: &[&str]) {
+    let ran = pliant(folder, args);
+    assert_eq!(ran.code, Some(0), "{args:?}\n{}{}", ran.out, ran.err);
+}
+
+/// `train PRESET` on the CPU with settings that make it a run of a few seconds, and `extra` arguments.
+fn short<'a>(preset: &'a str, out: &'a str, set: &[&'a str], extra: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["train", preset, "--out", out, "--device", "cpu"];
+    args.extend(set.iter().flat_map(|setting| ["--set", *setting]));
+    args.extend(extra);
+    args
+}
+
 /// A run of a few seconds on the MNIST MDP.
 pub fn short_mnist<'a>(out: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
-    let mut args = vec!["train", "mnist_true_label", "--out", out, "--device", "cpu"];
-    for setting in [
+    let set = [
         "run.budget_frames=1600",
         "run.threads=1",
         "network.width=32",
@@ -42,17 +55,13 @@ pub fn short_mnist<'a>(out: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
         "eval.every_frames=800",
         "log.every_frames=200",
         "checkpoint.every_frames=800",
-    ] {
-        args.extend(["--set", setting]);
-    }
-    args.extend(extra);
-    args
+    ];
+    short("mnist_true_label", out, &set, extra)
 }
 
 /// A run of a few seconds on an Atari game with sticky actions.
 pub fn short_atari<'a>(out: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
-    let mut args = vec!["train", "quickstart", "--out", out, "--device", "cpu"];
-    for setting in [
+    let set = [
         "run.budget_frames=2400",
         "run.threads=1",
         "run.num_envs=3",
@@ -67,11 +76,8 @@ pub fn short_atari<'a>(out: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
         "eval.after_training=false",
         "log.every_frames=400",
         "checkpoint.every_frames=1200",
-    ] {
-        args.extend(["--set", setting]);
-    }
-    args.extend(extra);
-    args
+    ];
+    short("quickstart", out, &set, extra)
 }
 
 /// `metrics.csv` without its column of wall time.

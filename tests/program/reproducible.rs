@@ -2,12 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::common::{metrics_without_time, newest_tensors, pliant, short_atari, short_mnist};
-
-fn run(folder: &Path, args: &[&str]) {
-    let ran = pliant(folder, args);
-    assert_eq!(ran.code, Some(0), "{args:?}\n{}{}", ran.out, ran.err);
-}
+use crate::common::{metrics_without_time, newest_tensors, short_atari, short_mnist, succeeds};
 
 fn assert_same(folder: &Path, a: &str, b: &str) {
     let (a, b) = (folder.join(a), folder.join(b));
@@ -18,10 +13,10 @@ fn assert_same(folder: &Path, a: &str, b: &str) {
 #[test]
 fn the_same_run_twice_on_atari_gives_the_same_bits() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    run(folder.path(), &short_atari("a", &[]));
-    run(folder.path(), &short_atari("b", &[]));
+    succeeds(folder.path(), &short_atari("a", &[]));
+    succeeds(folder.path(), &short_atari("b", &[]));
     assert_same(folder.path(), "a", "b");
-    run(folder.path(), &short_atari("c", &["--seed", "1"]));
+    succeeds(folder.path(), &short_atari("c", &["--seed", "1"]));
     let other = metrics_without_time(&folder.path().join("c"));
     assert_ne!(metrics_without_time(&folder.path().join("a")), other, "the seed must matter");
 }
@@ -29,16 +24,16 @@ fn the_same_run_twice_on_atari_gives_the_same_bits() {
 #[test]
 fn the_number_of_environment_threads_changes_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    run(folder.path(), &short_atari("one", &["--set", "run.env_threads=1"]));
-    run(folder.path(), &short_atari("three", &["--set", "run.env_threads=3"]));
+    succeeds(folder.path(), &short_atari("one", &["--set", "run.env_threads=1"]));
+    succeeds(folder.path(), &short_atari("three", &["--set", "run.env_threads=3"]));
     assert_same(folder.path(), "one", "three");
 }
 
 #[test]
 fn probes_change_no_number_of_a_run() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    run(folder.path(), &short_mnist("without", &[]));
-    run(folder.path(), &short_mnist("with", &["--probe", "dormant_units:every_updates=20"]));
+    succeeds(folder.path(), &short_mnist("without", &[]));
+    succeeds(folder.path(), &short_mnist("with", &["--probe", "dormant_units:every_updates=20"]));
     let with = metrics_without_time(&folder.path().join("with"));
     assert!(with.contains("dormant_units/"), "the probe ran");
     let kept: Vec<&str> = with.lines().filter(|line| !line.contains("dormant_units/")).collect();
@@ -48,8 +43,8 @@ fn probes_change_no_number_of_a_run() {
 #[test]
 fn a_resolved_configuration_gives_the_same_run_again() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    run(folder.path(), &short_mnist("a", &["--with", "layer_norm"]));
-    run(folder.path(), &["train", "a/config.toml", "--out", "b"]);
+    succeeds(folder.path(), &short_mnist("a", &["--with", "layer_norm"]));
+    succeeds(folder.path(), &["train", "a/config.toml", "--out", "b"]);
     assert_same(folder.path(), "a", "b");
     let config = |run: &str| fs::read_to_string(folder.path().join(run).join("config.toml"));
     assert_eq!(config("a").expect("written"), config("b").expect("written"));

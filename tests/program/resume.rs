@@ -1,30 +1,26 @@
 //! Stopping and going on.
 
-use std::{fs, path::Path};
+use std::fs;
 
-use crate::common::{metrics_without_time, newest_tensors, pliant, short_atari};
-
-fn run(folder: &Path, args: &[&str]) {
-    let ran = pliant(folder, args);
-    assert_eq!(ran.code, Some(0), "{args:?}\n{}{}", ran.out, ran.err);
-}
+use crate::common::{metrics_without_time, newest_tensors, pliant, short_atari, succeeds};
 
 #[test]
 fn a_run_resumed_at_half_its_budget_equals_one_that_never_stopped() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    run(folder.path(), &short_atari("whole", &[]));
-    run(folder.path(), &short_atari("parts", &["--set", "run.budget_frames=1200"]));
-    run(folder.path(), &["resume", "parts", "--set", "run.budget_frames=2400"]);
+    succeeds(folder.path(), &short_atari("whole", &[]));
+    succeeds(folder.path(), &short_atari("parts", &["--set", "run.budget_frames=1200"]));
+    succeeds(folder.path(), &["resume", "parts", "--set", "run.budget_frames=2400"]);
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     assert!(newest_tensors(&whole) == newest_tensors(&parts), "the parameters differ");
-    let last = |run: &Path| metrics_without_time(run).lines().last().map(str::to_owned);
-    assert_eq!(last(&whole), last(&parts));
+    assert_eq!(metrics_without_time(&whole), metrics_without_time(&parts));
+    let text = fs::read_to_string(parts.join("provenance.json")).expect("written");
+    assert_eq!(text.matches("\"libtorch\"").count(), 2, "both sessions are on record:\n{text}");
 }
 
 #[test]
 fn a_run_that_another_process_holds_is_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    run(folder.path(), &short_atari("run", &["--set", "run.budget_frames=240"]));
+    succeeds(folder.path(), &short_atari("run", &["--set", "run.budget_frames=240"]));
     let held = fs::File::create(folder.path().join("run/.lock")).expect("writable");
     held.lock().expect("no one else holds it");
     let args = ["resume", "run", "--set", "run.budget_frames=480"];
@@ -32,13 +28,13 @@ fn a_run_that_another_process_holds_is_refused() {
     assert_eq!(ran.code, Some(2), "{}{}", ran.out, ran.err);
     assert!(ran.err.contains("another process"), "{}", ran.err);
     drop(held);
-    run(folder.path(), &args);
+    succeeds(folder.path(), &args);
 }
 
 #[test]
 fn a_finished_run_and_a_folder_that_is_no_run_are_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    run(folder.path(), &short_atari("done", &["--set", "run.budget_frames=240"]));
+    succeeds(folder.path(), &short_atari("done", &["--set", "run.budget_frames=240"]));
     let ran = pliant(folder.path(), &["resume", "done"]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.contains("budget of 240 frames"), "{}", ran.err);
@@ -50,7 +46,7 @@ fn a_finished_run_and_a_folder_that_is_no_run_are_refused() {
 #[test]
 fn a_damaged_checkpoint_is_one_clear_error() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    run(folder.path(), &short_atari("run", &["--set", "run.budget_frames=600"]));
+    succeeds(folder.path(), &short_atari("run", &["--set", "run.budget_frames=600"]));
     let checkpoints = folder.path().join("run/checkpoints");
     for entry in fs::read_dir(checkpoints).expect("a run writes checkpoints").flatten() {
         for name in ["replay.zst", "tensors.safetensors", "envs.zst", "state.json"] {
