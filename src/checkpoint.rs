@@ -280,6 +280,35 @@ mod tests {
     }
 
     #[test]
+    fn another_version_is_refused_by_name() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = write(folder.path(), &contents(1), 1).expect("a writable folder");
+        let text = fs::read_to_string(path.join("state.json")).expect("just written");
+        let text = text.replace("\"version\":1,", "\"version\":7,");
+        fs::write(path.join("state.json"), text).expect("writable");
+        let error = read_newest(folder.path()).err().expect("a version of the future");
+        assert!(error.contains("version 7") && error.contains("version 1"), "{error}");
+    }
+
+    #[test]
+    fn an_environment_state_shorter_than_it_says_is_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("envs.zst");
+        let claim = |length: u64| {
+            write_compressed(&path, |out| {
+                out.write_all(&length.to_le_bytes())
+                    .and_then(|()| out.write_all(b"abc"))
+                    .map_err(text)
+            })
+            .expect("a writable folder");
+            read_envs(&path)
+        };
+        assert_eq!(claim(3), Ok(vec![b"abc".to_vec()]));
+        assert_eq!(claim(4), Err("it ends too early".to_owned()));
+        assert!(claim(u64::MAX).expect_err("no such state").contains("bytes"));
+    }
+
+    #[test]
     fn damage_is_an_error_that_names_the_file() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = write(folder.path(), &contents(1), 1).expect("a writable folder");

@@ -146,13 +146,16 @@ const MAX_THREADS: usize = 1024;
 
 /// Refuses a replay that will not fit, before it fills up hours later.
 pub fn check_memory(experiment: &Experiment) -> Outcome {
-    let needed = experiment.replay_bytes;
-    match available_memory() {
-        Some(available) if needed > available => Err(Failure::Input(format!(
+    fits(experiment.replay_bytes, available_memory()).map_err(Failure::Input)
+}
+
+fn fits(needed: u64, available: Option<u64>) -> Result<(), String> {
+    match available {
+        Some(available) if needed > available => Err(format!(
             "the replay needs {}, but this machine has {} free: lower agent.replay_capacity",
             gigabytes(needed),
             gigabytes(available)
-        ))),
+        )),
         _ => Ok(()),
     }
 }
@@ -168,4 +171,17 @@ pub fn available_memory() -> Option<u64> {
 /// `7.1 GB`.
 pub fn gigabytes(bytes: u64) -> String {
     format!("{:.1} GB", bytes as f64 / 1e9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replay_larger_than_the_free_memory_is_refused_with_both_sizes() {
+        assert_eq!(fits(7_100_000_000, Some(7_100_000_000)), Ok(()));
+        assert_eq!(fits(7_100_000_000, None), Ok(()));
+        let message = fits(7_100_000_000, Some(2_000_000_000)).expect_err("too large");
+        assert!(message.contains("7.1 GB") && message.contains("2.0 GB"), "{message}");
+    }
 }

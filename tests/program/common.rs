@@ -67,6 +67,7 @@ pub fn short_atari<'a>(out: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
         "run.num_envs=3",
         "env.game=pong",
         "env.repeat_action_probability=0.25",
+        "env.max_num_frames_per_episode=500",
         "network.width=0.125",
         "agent.learning_starts=100",
         "agent.batch_size=8",
