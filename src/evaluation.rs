@@ -192,6 +192,7 @@ mod tests {
             frame_stack: 1,
             stack_padding: pliant_envs::env::StackPadding::Zeros,
             actions: vec!["a".to_owned()],
+            tasks: vec!["test".to_owned()],
             continuing,
             reward_per_step_name: None,
         }

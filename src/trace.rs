@@ -109,7 +109,7 @@ pub fn write_trace(
     out: &Path,
 ) -> Result<TraceSummary, TraceError> {
     let actions = checked(actions, factory.spec())?;
-    let mut player = Player::new(factory.make(Role::Training)?);
+    let mut player = Player::new(factory.make(Role::Training, 1)?);
     let mut files = TraceFiles::create(out, actions.len(), factory.spec())?;
     let mut summary = TraceSummary::default();
     player.reset(Some(seed))?;
@@ -321,7 +321,7 @@ mod tests {
             &self.0
         }
 
-        fn make(&self, _role: Role) -> Result<Box<dyn Env>, EnvError> {
+        fn make(&self, _role: Role, _num_envs: usize) -> Result<Box<dyn Env>, EnvError> {
             Ok(Box::new(Counting(self.0.clone(), 0)))
         }
 
@@ -336,6 +336,7 @@ mod tests {
             frame_stack: 3,
             stack_padding,
             actions: vec!["LEFT".to_owned(), "RIGHT".to_owned()],
+            tasks: vec!["test".to_owned()],
             continuing: false,
             reward_per_step_name: None,
         })

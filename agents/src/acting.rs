@@ -166,6 +166,7 @@ mod tests {
             frame_stack: 3,
             stack_padding,
             actions,
+            tasks: vec!["test".to_owned()],
             continuing: false,
             reward_per_step_name: None,
         };

@@ -21,6 +21,7 @@ fn spec(plan: NetworkPlan) -> NetworkSpec {
         frame_stack: 4,
         stack_padding: StackPadding::Zeros,
         actions: (0..6).map(|action| action.to_string()).collect(),
+        tasks: vec!["test".to_owned()],
         continuing: false,
         reward_per_step_name: None,
     };

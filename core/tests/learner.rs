@@ -50,6 +50,7 @@ fn learner(root: u64) -> Learner {
         frame_stack: 1,
         stack_padding: StackPadding::Zeros,
         actions: vec!["left".to_owned(), "right".to_owned()],
+        tasks: vec!["test".to_owned()],
         continuing: false,
         reward_per_step_name: None,
     };

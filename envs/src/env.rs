@@ -49,6 +49,9 @@ pub struct EnvSpec {
     pub stack_padding: StackPadding,
     /// Names of the actions; an action is an index into this list.
     pub actions: Vec<String>,
+    /// What is played, by name: one game or data set, or several that are gone through in turn.
+    /// [`Step::task`] is an index into this list.
+    pub tasks: Vec<String>,
     /// True if there are no episodes: evaluation then reports the mean reward per step.
     pub continuing: bool,
     /// What an observation's optimal action is worth: `Some("accuracy")` where the mean reward per
@@ -74,12 +77,22 @@ pub struct Step {
     pub frames: u32,
     /// Lives left after the step, where the task has lives.
     pub lives: u32,
+    /// The episode ended with a lost life, but its game goes on in the next one: the return of
+    /// the whole game is not complete yet.
+    pub game_goes_on: bool,
+    /// Which of [`EnvSpec::tasks`] this step was played in.
+    pub task: u32,
 }
 
 impl Step {
     /// True if the episode is over, for whichever reason.
     pub fn is_last(&self) -> bool {
         self.terminated || self.truncated
+    }
+
+    /// True if the whole game is over: what returns are counted by.
+    pub fn ends_game(&self) -> bool {
+        self.is_last() && !self.game_goes_on
     }
 }
 
@@ -127,13 +140,40 @@ pub enum Role {
     Evaluation,
 }
 
+/// Mean returns of a random policy and of a human, unclipped.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReferenceScores {
+    /// A policy that chooses uniformly.
+    pub random: f64,
+    /// A human player.
+    pub human: f64,
+}
+
+impl ReferenceScores {
+    /// The human-normalised score: 0 for a random policy's return, 1 for a human's.
+    pub fn human_normalised(&self, score: f64) -> f64 {
+        (score - self.random) / (self.human - self.random)
+    }
+}
+
 /// A checked configuration from which any number of instances can be made.
 pub trait EnvFactory: Send + Sync + std::fmt::Debug {
     /// The specification all instances share.
     fn spec(&self) -> &EnvSpec;
 
-    /// Makes an instance.
-    fn make(&self, role: Role) -> Result<Box<dyn Env>, EnvError>;
+    /// Makes an instance, one of `num_envs` that share the run's frames.
+    fn make(&self, role: Role, num_envs: usize) -> Result<Box<dyn Env>, EnvError>;
+
+    /// A factory of one of [`EnvSpec::tasks`] alone, with the same specification but for its tasks;
+    /// `None` if there is but one task, or no such.
+    fn task(&self, _index: usize) -> Option<std::sync::Arc<dyn EnvFactory>> {
+        None
+    }
+
+    /// Published scores of one of [`EnvSpec::tasks`] to measure returns by, where there are any.
+    fn reference_scores(&self, _task: usize) -> Option<ReferenceScores> {
+        None
+    }
 
     /// What the results depend on beside the configuration, as `(what, checksum or version)`:
     /// the ROM, the data set.

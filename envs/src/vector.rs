@@ -68,6 +68,7 @@ impl VectorEnv {
                     &*factory,
                     role,
                     num_envs * thread / threads..num_envs * (thread + 1) / threads,
+                    num_envs,
                 )
             })
             .collect::<Result<_, _>>()?;

@@ -41,6 +41,7 @@ fn env() -> EnvSpec {
         frame_stack: 2,
         stack_padding: StackPadding::Zeros,
         actions: vec!["left".to_owned(), "right".to_owned()],
+        tasks: vec!["test".to_owned()],
         continuing: false,
         reward_per_step_name: None,
     }

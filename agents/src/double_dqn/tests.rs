@@ -75,6 +75,7 @@ fn spec() -> EnvSpec {
         frame_stack: 1,
         stack_padding: StackPadding::Zeros,
         actions: vec!["left".to_owned(), "right".to_owned()],
+        tasks: vec!["test".to_owned()],
         continuing: false,
         reward_per_step_name: None,
     }

@@ -15,6 +15,7 @@ fn spec(frame_stack: usize, stack_padding: StackPadding) -> EnvSpec {
         frame_stack,
         stack_padding,
         actions: (0..ACTIONS).map(|action| action.to_string()).collect(),
+        tasks: vec!["test".to_owned()],
         continuing: false,
         reward_per_step_name: None,
     }

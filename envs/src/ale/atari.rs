@@ -125,6 +125,7 @@ impl Atari {
             discount: if no_future { 0.0 } else { 1.0 },
             frames: outcome.frames,
             lives: outcome.status.lives,
+            ..Step::default()
         }
     }
 }

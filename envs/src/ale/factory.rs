@@ -33,18 +33,19 @@ impl AtariFactory {
         } else {
             emulator.minimal_actions()?
         };
-        let spec = spec(&config, &actions);
+        let spec = spec(&config, game, &actions);
         Ok(Box::new(Self { config, settings, actions, spec }))
     }
 }
 
-fn spec(config: &AtariConfig, actions: &[u32]) -> EnvSpec {
+fn spec(config: &AtariConfig, game: &str, actions: &[u32]) -> EnvSpec {
     let names = actions.iter().filter_map(|&action| ale_sys::action_name(action));
     EnvSpec {
         frame: FrameShape { channels: 1, height: config.screen_size, width: config.screen_size },
         frame_stack: config.frame_stack,
         stack_padding: config.stack_padding,
         actions: names.map(str::to_owned).collect(),
+        tasks: vec![game.to_owned()],
         continuing: false,
         reward_per_step_name: None,
     }
@@ -55,7 +56,7 @@ impl EnvFactory for AtariFactory {
         &self.spec
     }
 
-    fn make(&self, role: Role) -> Result<Box<dyn Env>, EnvError> {
+    fn make(&self, role: Role, _num_envs: usize) -> Result<Box<dyn Env>, EnvError> {
         let emulator = Emulator::load(self.settings.clone(), 0)?;
         let mut config = self.config.clone();
         if role == Role::Evaluation {

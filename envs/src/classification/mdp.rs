@@ -87,6 +87,7 @@ impl ClassificationFactory {
             frame_stack: 1,
             stack_padding: StackPadding::Repeat,
             actions: (0..train.classes()).map(|class| class.to_string()).collect(),
+            tasks: vec!["mnist".to_owned()],
             continuing: true,
             reward_per_step_name: Some("accuracy"),
         };
@@ -99,7 +100,7 @@ impl EnvFactory for ClassificationFactory {
         &self.spec
     }
 
-    fn make(&self, role: Role) -> Result<Box<dyn Env>, EnvError> {
+    fn make(&self, role: Role, _num_envs: usize) -> Result<Box<dyn Env>, EnvError> {
         let data = match role {
             Role::Training => &self.train,
             Role::Evaluation => &self.test,
@@ -246,7 +247,7 @@ mod tests {
     }
 
     fn fresh(seed: u64) -> (Box<dyn Env>, [u8; 2]) {
-        let mut env = factory(None).make(Role::Training).expect("an instance");
+        let mut env = factory(None).make(Role::Training, 1).expect("an instance");
         let mut frame = [0; 2];
         env.reset(Some(seed), &mut frame).expect("a reset");
         (env, frame)
@@ -303,7 +304,7 @@ mod tests {
 
     #[test]
     fn evaluation_shows_the_held_out_images() {
-        let mut env = factory(None).make(Role::Evaluation).expect("an instance");
+        let mut env = factory(None).make(Role::Evaluation, 1).expect("an instance");
         let mut frame = [0; 2];
         env.reset(Some(1), &mut frame).expect("a reset");
         assert!(frame[0] >= 100);
@@ -311,7 +312,7 @@ mod tests {
 
     #[test]
     fn episodes_are_truncated_where_configured_and_need_a_reset() {
-        let mut env = factory(Some(3)).make(Role::Training).expect("an instance");
+        let mut env = factory(Some(3)).make(Role::Training, 1).expect("an instance");
         let mut frame = [0; 2];
         assert!(matches!(env.step(0, &mut frame), Err(EnvError::NeedsReset)));
         env.reset(Some(1), &mut frame).expect("a reset");
@@ -328,7 +329,7 @@ mod tests {
         let (mut env, mut frame) = fresh(4);
         for _ in 0..40 {
             let state = env.save_state().expect("saved");
-            let mut twin = factory(None).make(Role::Training).expect("an instance");
+            let mut twin = factory(None).make(Role::Training, 1).expect("an instance");
             twin.load_state(&state).expect("loaded");
             assert_eq!(twin.render(), env.render());
             for action in 0..10 {
@@ -371,7 +372,7 @@ mod tests {
         assert_eq!(factory.provenance().len(), 4);
         let mut frame = [0; 784];
         for role in [Role::Training, Role::Evaluation] {
-            let mut env = factory.make(role).expect("an instance");
+            let mut env = factory.make(role, 1).expect("an instance");
             env.reset(Some(1), &mut frame).expect("a reset");
             let right: f32 =
                 (0..1000).map(|_| env.step(7, &mut frame).expect("a step").reward).sum();

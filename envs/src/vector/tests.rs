@@ -66,7 +66,7 @@ impl EnvFactory for Factory {
         &self.0
     }
 
-    fn make(&self, _role: Role) -> Result<Box<dyn Env>, EnvError> {
+    fn make(&self, _role: Role, _num_envs: usize) -> Result<Box<dyn Env>, EnvError> {
         Ok(Box::new(Counting { spec: self.0.clone(), seed: 0, at: 0 }))
     }
 
@@ -81,6 +81,7 @@ fn vector(num_envs: usize, threads: usize) -> VectorEnv {
         frame_stack: 1,
         stack_padding: StackPadding::Repeat,
         actions: (0..10).map(|action| action.to_string()).collect(),
+        tasks: vec!["test".to_owned()],
         continuing: false,
         reward_per_step_name: None,
     };

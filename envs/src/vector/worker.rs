@@ -54,8 +54,10 @@ impl Worker {
         factory: &dyn EnvFactory,
         role: Role,
         envs: Range<usize>,
+        num_envs: usize,
     ) -> Result<Self, EnvError> {
-        let made = envs.clone().map(|_| factory.make(role)).collect::<Result<Vec<_>, _>>()?;
+        let made =
+            envs.clone().map(|_| factory.make(role, num_envs)).collect::<Result<Vec<_>, _>>()?;
         let frame_len = factory.spec().frame.len();
         let (orders, inbox) = bounded(1);
         let (outbox, answers) = bounded(1);

@@ -17,7 +17,7 @@ fn factory(config: AtariConfig) -> Box<dyn EnvFactory> {
 }
 
 fn make(config: AtariConfig) -> Box<dyn Env> {
-    factory(config).make(Role::Training).expect("an instance")
+    factory(config).make(Role::Training, 1).expect("an instance")
 }
 
 fn game(name: &str) -> AtariConfig {
@@ -239,7 +239,7 @@ fn a_lost_life_ends_the_discount_the_episode_or_nothing() {
         ..game("breakout")
     };
     let lost =
-        |config, role| until_a_life_is_lost(factory(config).make(role).expect("made").as_mut());
+        |config, role| until_a_life_is_lost(factory(config).make(role, 1).expect("made").as_mut());
     let seen = |step: Step| (step.discount, step.terminated, step.lives);
     assert_eq!(seen(lost(config(true, false), Role::Training)), (0.0, false, 4));
     assert_eq!(seen(lost(config(false, true), Role::Training)), (0.0, true, 4));
