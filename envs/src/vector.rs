@@ -5,12 +5,16 @@
 //! depend on the number of threads. An episode that ends is reset within the same step: the frame
 //! is then the first of the next episode, and the last one stands in `final_frames`.
 
-mod worker;
+mod pool;
+mod rows;
+mod slot;
 
 use std::sync::Arc;
 
 use crate::env::{EnvError, EnvFactory, EnvSpec, Picture, Role, Step};
-use worker::{Answer, Order, Worker};
+use pool::Pool;
+use rows::Rows;
+use slot::{Job, Slot};
 
 /// One result for every environment.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +41,7 @@ impl Batch {
 #[derive(Debug)]
 pub struct VectorEnv {
     spec: EnvSpec,
-    workers: Vec<Worker>,
+    pool: Pool, // dropped, and its threads ended, before the batch they write to
     batch: Batch,
     stepping: bool,
 }
@@ -61,18 +65,12 @@ impl VectorEnv {
             ));
         }
         let spec = factory.spec().clone();
-        let threads = usable_threads(threads).min(num_envs);
-        let workers = (0..threads)
-            .map(|thread| {
-                Worker::spawn(
-                    &*factory,
-                    role,
-                    num_envs * thread / threads..num_envs * (thread + 1) / threads,
-                    num_envs,
-                )
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { batch: Batch::new(num_envs, spec.frame.len()), spec, workers, stepping: false })
+        let make = |index| Ok(Slot::new(index, factory.make(role, num_envs)?));
+        let slots = (0..num_envs).map(make).collect::<Result<_, EnvError>>()?;
+        let mut batch = Batch::new(num_envs, spec.frame.len());
+        let rows = Rows::of(&mut batch, spec.frame.len());
+        let pool = Pool::start(slots, rows, usable_threads(threads).min(num_envs))?;
+        Ok(Self { spec, pool, batch, stepping: false })
     }
 
     /// What all environments share.
@@ -87,23 +85,15 @@ impl VectorEnv {
 
     /// How many threads step them.
     pub fn threads(&self) -> usize {
-        self.workers.len()
-    }
-
-    /// The last results: of `reset`, `recv` or `load_state`.
-    pub fn batch(&self) -> &Batch {
-        &self.batch
+        self.pool.threads()
     }
 
     /// Starts an episode everywhere; environment `i` is seeded with `seeds[i]`.
     pub fn reset(&mut self, seeds: &[u64]) -> Result<&Batch, EnvError> {
         self.check_count(seeds.len(), "seeds")?;
         self.check_idle("reset")?;
-        for worker in &mut self.workers {
-            let seeds = seeds[worker.envs()].to_vec();
-            worker.order(Order::Reset(seeds))?;
-        }
-        self.collect()?;
+        self.pool.send(|index| Job::Reset(seeds[index]))?;
+        self.pool.wait()?;
         Ok(&self.batch)
     }
 
@@ -111,36 +101,25 @@ impl VectorEnv {
     pub fn send(&mut self, actions: &[usize]) -> Result<(), EnvError> {
         self.check_count(actions.len(), "actions")?;
         self.check_idle("send")?;
-        for worker in &mut self.workers {
-            worker.order_steps(actions)?;
-        }
         self.stepping = true;
-        Ok(())
+        self.pool.send(|index| Job::Step(actions[index]))
     }
 
-    /// Waits for what the actions led to.
+    /// Waits for what the actions led to. After an error the batch is of no use.
     pub fn recv(&mut self) -> Result<&Batch, EnvError> {
         if !self.stepping {
             return Err(EnvError::Failed("recv without send: no actions are under way".to_owned()));
         }
         self.stepping = false;
-        self.collect()?;
+        self.pool.wait()?;
         Ok(&self.batch)
     }
 
     /// The state of every environment, its present frame included, in order.
     pub fn save_state(&mut self) -> Result<Vec<Vec<u8>>, EnvError> {
         self.check_idle("save_state")?;
-        for worker in &mut self.workers {
-            worker.order(Order::Save)?;
-        }
-        let mut states = Vec::with_capacity(self.num_envs());
-        for answer in self.answers()? {
-            if let Answer::States(of_worker) = answer {
-                states.extend(of_worker);
-            }
-        }
-        Ok(states)
+        let frames = self.batch.frames.chunks_exact(self.spec.frame.len());
+        frames.enumerate().map(|(index, frame)| self.pool.slot(index).save(frame)).collect()
     }
 
     /// Takes up states from `save_state`: the batch shows the frames of then. After an error some
@@ -148,11 +127,11 @@ impl VectorEnv {
     pub fn load_state(&mut self, states: &[Vec<u8>]) -> Result<&Batch, EnvError> {
         self.check_count(states.len(), "states")?;
         self.check_idle("load_state")?;
-        for worker in &mut self.workers {
-            let states = states[worker.envs()].to_vec();
-            worker.order(Order::Load(states))?;
+        let frames = self.batch.frames.chunks_exact_mut(self.spec.frame.len());
+        for (index, (state, frame)) in states.iter().zip(frames).enumerate() {
+            self.pool.slot(index).load(state, frame)?;
+            self.batch.steps[index] = Step::default();
         }
-        self.collect()?;
         Ok(&self.batch)
     }
 
@@ -160,17 +139,12 @@ impl VectorEnv {
     pub fn render(&mut self, index: usize) -> Result<Picture, EnvError> {
         self.check_idle("render")?;
         let count = self.num_envs();
-        let found = self.workers.iter_mut().find(|worker| worker.envs().contains(&index));
-        let worker = found.ok_or_else(|| {
-            EnvError::Invalid(format!("there is no environment {index}: there are {count}"))
-        })?;
-        worker.order(Order::Render(index - worker.envs().start))?;
-        match worker.answer()? {
-            Answer::Picture(picture) => Ok(picture),
-            _ => {
-                Err(EnvError::Failed("a worker answered something else than a picture".to_owned()))
-            }
+        if index >= count {
+            return Err(EnvError::Invalid(format!(
+                "there is no environment {index}: there are {count}"
+            )));
         }
+        Ok(self.pool.slot(index).env.render())
     }
 
     fn check_count(&self, given: usize, what: &str) -> Result<(), EnvError> {
@@ -186,26 +160,6 @@ impl VectorEnv {
             return Ok(());
         }
         Err(EnvError::Failed(format!("{what} while actions are under way: call recv first")))
-    }
-
-    /// Every worker's answer, or the error of the first environment that has one. All are waited
-    /// for, so that a failed step leaves nothing under way.
-    fn answers(&mut self) -> Result<Vec<Answer>, EnvError> {
-        let answers: Vec<_> = self.workers.iter_mut().map(Worker::answer).collect();
-        answers.into_iter().collect()
-    }
-
-    /// Waits for frames and steps and lays them into the batch.
-    fn collect(&mut self) -> Result<(), EnvError> {
-        let frame_len = self.spec.frame.len();
-        let mut failed = None;
-        for worker in &mut self.workers {
-            match worker.answer() {
-                Ok(_) => worker.copy_into(&mut self.batch, frame_len),
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        failed.map_or(Ok(()), Err)
     }
 }
 

@@ -114,11 +114,17 @@ int64_t pliant_ale_status(ALEInterface* ale, PliantAleStatus* status) {
   });
 }
 
-/** Writes height x width bytes. */
-int64_t pliant_ale_screen_gray(ALEInterface* ale, uint8_t* out) {
+/** The screen's palette indices, height x width bytes that change with the next frame. */
+const uint8_t* pliant_ale_screen(ALEInterface* ale) { return ale->getScreen().getArray(); }
+
+/** Writes the grey of each of the 256 palette indices. */
+int64_t pliant_ale_greys(ALEInterface* ale, uint8_t* out) {
   return guarded([&] {
-    const ALEScreen& screen = ale->getScreen();
-    ale->theOSystem->colourPalette().applyPaletteGrayscale(out, screen.getArray(), screen.arraySize());
+    uint8_t indices[255];
+    for (int index = 0; index < 255; index++) indices[index] = static_cast<uint8_t>(index);
+    // Not index 255, which no screen has: the ALE would look beyond its table's end.
+    ale->theOSystem->colourPalette().applyPaletteGrayscale(out, indices, 255);
+    out[255] = 0;
     return 0;
   });
 }

@@ -172,12 +172,22 @@ impl Emulator {
         self.width
     }
 
-    /// Writes the screen's palette greys, `u8 [height, width]`.
-    pub fn screen_gray(&self, out: &mut [u8]) -> Result<(), AleError> {
-        assert_eq!(out.len(), self.height * self.width, "one byte per pixel");
-        // SAFETY: a ROM is loaded; `out` has room for the whole screen.
-        checked(unsafe { ffi::pliant_ale_screen_gray(self.raw.as_ptr(), out.as_mut_ptr()) })
-            .map(drop)
+    /// The screen as palette indices, `u8 [height, width]`.
+    pub fn screen(&self) -> &[u8] {
+        // SAFETY: a ROM is loaded, so there is a screen of this size; it changes with `act`, `reset`
+        // and `restore` only, which need this emulator for themselves.
+        unsafe {
+            let pixels = ffi::pliant_ale_screen(self.raw.as_ptr());
+            std::slice::from_raw_parts(pixels, self.height * self.width)
+        }
+    }
+
+    /// The grey of every palette index.
+    pub fn greys(&self) -> Result<[u8; 256], AleError> {
+        let mut greys = [0; 256];
+        // SAFETY: the shim writes 256 bytes.
+        checked(unsafe { ffi::pliant_ale_greys(self.raw.as_ptr(), greys.as_mut_ptr()) })?;
+        Ok(greys)
     }
 
     /// Writes the screen, `u8 [height, width, 3]`.
@@ -366,8 +376,7 @@ mod tests {
             let mut game = Emulator::load(settings(name), 1).expect(name);
             game.reset().expect(name);
             game.act(1).expect(name);
-            let mut screen = vec![0; game.height() * game.width()];
-            game.screen_gray(&mut screen).expect(name);
+            assert_eq!(game.screen().len(), game.height() * game.width());
             assert!(
                 game.width() == 160 && (210..=250).contains(&game.height()),
                 "{name}: {}",

@@ -47,7 +47,8 @@ unsafe extern "C" {
     pub fn pliant_ale_reset(ale: *mut RawAle) -> i64;
     pub fn pliant_ale_act(ale: *mut RawAle, action: i32, reward: *mut i32) -> i64;
     pub fn pliant_ale_status(ale: *mut RawAle, status: *mut RawStatus) -> i64;
-    pub fn pliant_ale_screen_gray(ale: *mut RawAle, out: *mut u8) -> i64;
+    pub fn pliant_ale_screen(ale: *mut RawAle) -> *const u8;
+    pub fn pliant_ale_greys(ale: *mut RawAle, out: *mut u8) -> i64;
     pub fn pliant_ale_screen_rgb(ale: *mut RawAle, out: *mut u8) -> i64;
     pub fn pliant_ale_save(
         ale: *mut RawAle,

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Layout of the saved state.
-const STATE_KIND: &str = "pliant atari 1";
+const STATE_KIND: &str = "pliant atari 2";
 const NOOP: u32 = 0;
 const FIRE: u32 = 1;
 
@@ -46,9 +46,9 @@ impl Atari {
         config: AtariConfig,
         actions: Vec<u32>,
         spec: EnvSpec,
-    ) -> Self {
-        Self {
-            preprocessing: Preprocessing::new(&emulator, config.frame_skip, config.screen_size),
+    ) -> Result<Self, EnvError> {
+        Ok(Self {
+            preprocessing: Preprocessing::new(&emulator, config.frame_skip, config.screen_size)?,
             noops: ChaCha8Rng::seed_from_u64(0),
             lives: 0,
             running: false,
@@ -56,7 +56,7 @@ impl Atari {
             config,
             actions,
             spec,
-        }
+        })
     }
 
     fn reseed(&mut self, seed: u64) -> Result<(), EnvError> {
@@ -100,7 +100,7 @@ impl Atari {
             if self.is_over(&outcome) {
                 break;
             }
-            self.preprocessing.take(t, &self.emulator)?;
+            self.preprocessing.take(t, &self.emulator);
         }
         Ok(outcome)
     }
@@ -152,7 +152,7 @@ impl Env for Atari {
         self.emulator.reset()?;
         self.play_opening()?;
         self.lives = self.emulator.status()?.lives;
-        self.preprocessing.begin(&self.emulator)?;
+        self.preprocessing.begin(&self.emulator);
         self.preprocessing.observe(frame);
         self.running = true;
         Ok(())
@@ -184,9 +184,7 @@ impl Env for Atari {
         state.u64(u64::from(self.running));
         state.u64(u64::from(self.lives));
         state.rng(&self.noops);
-        for buffer in self.preprocessing.buffers() {
-            state.bytes(buffer);
-        }
+        state.bytes(self.preprocessing.observed());
         state.bytes(&self.emulator.save()?);
         Ok(state.finish())
     }
@@ -199,11 +197,9 @@ impl Env for Atari {
             return Err(EnvError::State(format!("it is of the game {saved}, not {game}")));
         }
         let (running, lives, noops) = (state.u64()? != 0, state.u64()?, state.rng()?);
-        let pixels = self.preprocessing.buffers()[0].len();
-        let (latest, previous) =
-            (state.exactly(pixels, "screen")?, state.exactly(pixels, "screen")?);
+        let observed = state.exactly(self.preprocessing.observed().len(), "screen")?;
         self.emulator.restore(state.bytes()?)?;
-        self.preprocessing.restore(latest, previous);
+        self.preprocessing.restore(observed);
         (self.running, self.lives, self.noops) = (running, lives as u32, noops);
         Ok(())
     }

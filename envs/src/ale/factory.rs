@@ -63,7 +63,8 @@ impl EnvFactory for AtariFactory {
             config.terminal_on_life_loss = false;
             config.zero_discount_on_life_loss = false;
         }
-        Ok(Box::new(Atari::new(emulator, config, self.actions.clone(), self.spec.clone())))
+        let atari = Atari::new(emulator, config, self.actions.clone(), self.spec.clone())?;
+        Ok(Box::new(atari))
     }
 
     fn provenance(&self) -> Vec<(String, String)> {

@@ -19,9 +19,11 @@ pub struct AreaResize {
     rows: Vec<Cell>,
     taps: usize,
     starts: Vec<usize>,
-    weights: Vec<f32>, // [taps, width]
+    weights: Vec<f32>, // [width, taps]
+    pixels: Vec<f32>,
     row_sum: Vec<f32>,
     cell_sum: Vec<f32>,
+    target: Vec<u8>,
 }
 
 impl AreaResize {
@@ -38,31 +40,66 @@ impl AreaResize {
             taps,
             starts,
             weights,
+            pixels: vec![0.0; source.1],
             row_sum: vec![0.0; target.1],
             cell_sum: vec![0.0; target.1],
+            target: vec![0; target.0 * target.1],
         }
     }
 
     /// Shrinks `source` into `target`.
     pub fn resize(&mut self, source: &[u8], target: &mut [u8]) {
-        assert_eq!(target.len(), self.rows.len() * self.width, "one byte per output pixel");
+        let all = vec![true; source.len() / self.source_width];
+        self.resize_changed(source, &all, target);
+    }
+
+    /// Shrinks `source` into `target`, where only the rows marked in `changed` are different from
+    /// the last call's source: the others are not looked at, unless a changed one's neighbours.
+    pub fn resize_changed(&mut self, source: &[u8], changed: &[bool], target: &mut [u8]) {
+        let mut summed = None; // the source row whose sum stands in `row_sum`
+        for y in 0..self.rows.len() {
+            let Cell { start, weights } = &self.rows[y];
+            if changed[*start..start + weights.len()].contains(&true) {
+                self.resize_row(y, source, &mut summed);
+            }
+        }
+        target.copy_from_slice(&self.target);
+    }
+
+    fn resize_row(&mut self, y_out: usize, source: &[u8], summed: &mut Option<usize>) {
         let width = self.source_width;
         let row = |y: usize| &source[y * width..(y + 1) * width];
-        let mut summed = None; // the source row whose sum stands in `row_sum`
-        for (y_out, out) in target.chunks_exact_mut(self.width).enumerate() {
-            for tap in 0..self.rows[y_out].weights.len() {
-                let Cell { start, weights } = &self.rows[y_out];
-                let (y, weight) = (start + tap, weights[tap]);
-                // Atari's rows mostly repeat the row above: their sums are the same bits.
-                if !summed.is_some_and(|last| last == y || row(last) == row(y)) {
-                    sum_row(row(y), self.taps, &self.starts, &self.weights, &mut self.row_sum);
-                }
-                summed = Some(y);
-                accumulate(&mut self.cell_sum, &self.row_sum, weight, tap == 0);
+        for tap in 0..self.rows[y_out].weights.len() {
+            let Cell { start, weights } = &self.rows[y_out];
+            let (y, weight) = (start + tap, weights[tap]);
+            // Atari's rows mostly repeat the row above: their sums are the same bits.
+            if !summed.is_some_and(|last| last == y || row(last) == row(y)) {
+                self.sum_row(row(y));
             }
-            for (out, &sum) in out.iter_mut().zip(&self.cell_sum) {
-                *out = rounded(sum);
-            }
+            *summed = Some(y);
+            accumulate(&mut self.cell_sum, &self.row_sum, weight, tap == 0);
+        }
+        let out = &mut self.target[y_out * self.width..][..self.width];
+        for (out, &sum) in out.iter_mut().zip(&self.cell_sum) {
+            *out = rounded(sum);
+        }
+    }
+
+    fn sum_row(&mut self, row: &[u8]) {
+        for (pixel, &byte) in self.pixels.iter_mut().zip(row) {
+            *pixel = f32::from(byte);
+        }
+        let cells = self.starts.iter().zip(self.weights.chunks_exact(self.taps));
+        for (sum, (&start, weights)) in self.row_sum.iter_mut().zip(cells) {
+            let pixels = &self.pixels[start..start + self.taps];
+            *sum = match (pixels, weights) {
+                // The same sum as below: this is the case of 84 columns.
+                (&[a, b, c], &[u, v, w]) => a * u + b * v + c * w,
+                _ => pixels
+                    .iter()
+                    .zip(weights)
+                    .fold(0.0, |sum, (pixel, weight)| sum + pixel * weight),
+            };
         }
     }
 }
@@ -95,24 +132,13 @@ fn cell(at: usize, scale: f64, size: usize) -> Cell {
 /// The same number of taps for every cell, padded with weights of 0, which change no sum's bits.
 fn aligned(cells: &[Cell], taps: usize, source: usize) -> (Vec<usize>, Vec<f32>) {
     let mut weights = vec![0.0; taps * cells.len()];
-    let starts = cells.iter().enumerate().map(|(at, cell)| {
+    let starts = cells.iter().zip(weights.chunks_exact_mut(taps)).map(|(cell, weights)| {
         let start = cell.start.min(source - taps);
-        for (tap, &weight) in cell.weights.iter().enumerate() {
-            weights[(cell.start - start + tap) * cells.len() + at] = weight;
-        }
+        let from = cell.start - start;
+        weights[from..from + cell.weights.len()].copy_from_slice(&cell.weights);
         start
     });
     (starts.collect(), weights)
-}
-
-fn sum_row(row: &[u8], taps: usize, starts: &[usize], weights: &[f32], out: &mut [f32]) {
-    out.fill(0.0);
-    for tap in 0..taps {
-        let weights = &weights[tap * out.len()..(tap + 1) * out.len()];
-        for ((sum, &start), &weight) in out.iter_mut().zip(starts).zip(weights) {
-            *sum += f32::from(row[start + tap]) * weight;
-        }
-    }
 }
 
 fn accumulate(sums: &mut [f32], row: &[f32], weight: f32, first: bool) {
@@ -124,11 +150,10 @@ fn accumulate(sums: &mut [f32], row: &[f32], weight: f32, first: bool) {
     }
 }
 
-/// Rounds half to even: adding 1.5 * 2^23 leaves no bits for a fraction. (`round_ties_even` is a
-/// library call on plain x86-64.)
+/// Rounds half to even: adding 1.5 * 2^23 leaves no bits for a fraction, and the integer in the
+/// last bits. For sums from 0 to 255.5.
 fn rounded(sum: f32) -> u8 {
-    const SHIFT: f32 = 12_582_912.0;
-    ((sum + SHIFT) - SHIFT) as u8
+    (sum + 12_582_912.0).to_bits() as u8
 }
 
 #[cfg(test)]
@@ -181,6 +206,20 @@ mod tests {
             rest = after;
         }
         assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn rows_that_did_not_change_are_kept_and_those_that_did_are_not() {
+        let mut resize = AreaResize::new((210, 160), (84, 84));
+        let (mut source, mut target) = (picture(210, 160, 2, 9), vec![0; 84 * 84]);
+        resize.resize(&source, &mut target);
+        for row in [0, 1, 77, 209] {
+            let mut changed = vec![false; 210];
+            source[row * 160..(row + 1) * 160].fill(row as u8);
+            changed[row] = true;
+            resize.resize_changed(&source, &changed, &mut target);
+            assert_eq!(target, naive(&source), "row {row}");
+        }
     }
 
     #[test]

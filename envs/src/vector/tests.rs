@@ -15,6 +15,7 @@ struct Counting {
 struct Factory(EnvSpec);
 
 /// Actions that misbehave.
+const SLOW: usize = 7;
 const FAIL: usize = 8;
 const PANIC: usize = 9;
 
@@ -32,6 +33,11 @@ impl Env for Counting {
 
     fn step(&mut self, action: usize, frame: &mut [u8]) -> Result<Step, EnvError> {
         assert_ne!(action, PANIC, "told to panic");
+        if action == SLOW {
+            (0..100_000).for_each(|turn| {
+                std::hint::black_box(turn);
+            });
+        }
         if action == FAIL {
             return Err(EnvError::Failed("told to fail".to_owned()));
         }
@@ -138,7 +144,10 @@ fn an_error_names_the_environment_and_the_rest_goes_on() {
     let mut vector = vector(4, 2);
     vector.reset(&[3, 3, 3, 3]).expect("reset");
     vector.send(&[0, 0, FAIL, FAIL]).expect("sent");
-    assert_eq!(vector.recv().expect_err("it fails").to_string(), "environment 2: told to fail");
+    assert_eq!(
+        vector.recv().expect_err("it fails").to_string(),
+        "environment 2 (test): told to fail"
+    );
     vector.reset(&[3, 3, 3, 3]).expect("reset");
     assert_eq!(stepped(&mut vector, &[1; 4]).frames[..4], [3, 1, 1, 0]);
 }
@@ -150,7 +159,7 @@ fn a_panic_in_a_worker_is_an_error_and_no_hang() {
     vector.send(&[0, 0, 0, PANIC]).expect("sent");
     let error = vector.recv().expect_err("it panics").to_string();
     assert!(
-        error.starts_with("an environment of 2 to 3 panicked: ") && error.contains("told to panic"),
+        error.starts_with("environment 3 (test): panicked: ") && error.contains("told to panic"),
         "{error}"
     );
 }
@@ -163,7 +172,7 @@ fn saved_states_continue_in_another_vector_with_other_threads() {
     let states = first.save_state().expect("saved");
     let mut second = vector(5, 3);
     let shown = second.load_state(&states).expect("loaded");
-    assert_eq!(shown.frames, first.batch().frames);
+    assert_eq!(shown.frames, first.batch.frames);
     assert_eq!(second.render(4).expect("a picture"), first.render(4).expect("a picture"));
     assert_eq!(stepped(&mut second, &[7; 5]).frames, stepped(&mut first, &[7; 5]).frames);
     let error = second
@@ -171,8 +180,22 @@ fn saved_states_continue_in_another_vector_with_other_threads() {
         .expect_err("too short");
     assert_eq!(
         error.to_string(),
-        "saved environment state: environment 0: it is shorter than a frame"
+        "saved environment state: environment 0 (test): it is shorter than a frame"
     );
+}
+
+/// Environments that take a while, some of them much longer.
+#[test]
+fn a_slow_worker_changes_no_number_and_holds_nobody_up() {
+    let steps = |threads| {
+        let mut vector = vector(6, threads);
+        vector.reset(&[9; 6]).expect("reset");
+        (0..30).map(|t| stepped(&mut vector, &[SLOW, 0, t % 5, 1, SLOW, 2])).collect::<Vec<_>>()
+    };
+    let alone = steps(1);
+    for threads in [2, 3, 6] {
+        assert!(steps(threads) == alone, "{threads} threads");
+    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Compiles the ALE and our C shim, and lists the games it knows.
 
+mod patches;
+
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
 };
@@ -11,12 +14,13 @@ const FOLDERS: [&str; 5] = ["common", "emucore", "environment", "games", "games/
 const SKIPPED: [&str; 4] = ["SDL2.cpp", "DynamicLoad.cpp", "ScreenSDL.cpp", "SoundSDL.cxx"];
 
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build");
     println!("cargo:rerun-if-changed=shim");
     let source = find_source();
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     write_version_header(&source, &out);
     write_game_table(&source, &out);
+    write_patched(&source.join("src/ale"), &out.join("ale"));
     compile(&source, &out);
 }
 
@@ -76,8 +80,37 @@ fn write_game_table(source: &Path, out: &Path) {
     write(&out.join("games.rs"), &format!("&[\n{rows}]\n"));
 }
 
+/// Writes the files that we change, with the changes, below `patched`.
+fn write_patched(root: &Path, patched: &Path) {
+    let mut files: BTreeMap<&str, String> = BTreeMap::new();
+    for patch in patches::PATCHES {
+        let text = files.entry(patch.file).or_insert_with(|| read(&root.join(patch.file)));
+        let count = text.matches(patch.find).count();
+        if count != patch.count {
+            fail(&format!(
+                "{}: `{}` stands there {count} times, not {}: this is not the source of the ALE 0.12.1",
+                root.join(patch.file).display(),
+                patch.find.trim(),
+                patch.count
+            ));
+        }
+        *text = text.replacen(patch.find, patch.replace, patch.replaced);
+    }
+    for (file, text) in files {
+        let path = patched.join(file);
+        let folder = path.parent().expect("a file below the folder");
+        fs::create_dir_all(folder)
+            .unwrap_or_else(|error| fail(&format!("{}: {error}", folder.display())));
+        write(&path, &text);
+    }
+}
+
 fn compile(source: &Path, out: &Path) {
     let root = source.join("src/ale");
+    let patched = |path: PathBuf| {
+        let ours = out.join("ale").join(path.strip_prefix(&root).expect("below the root"));
+        if ours.is_file() { ours } else { path }
+    };
     let mut build = cc::Build::new();
     build
         .cpp(true)
@@ -89,11 +122,12 @@ fn compile(source: &Path, out: &Path) {
         .pic(true)
         .warnings(false)
         .flag_if_supported("-fno-lto") // rust-lld cannot read gcc's
+        .include(out) // before the ALE's own: it holds what we changed
+        .include("shim")
         .include(source.join("src"))
-        .include(out)
         .file("shim/shim.cpp")
         .file(root.join("ale_interface.cpp"))
-        .files(FOLDERS.iter().flat_map(|folder| sources(&root.join(folder))));
+        .files(FOLDERS.iter().flat_map(|folder| sources(&root.join(folder))).map(patched));
     if let Some(zlib) = env::var_os("DEP_Z_INCLUDE") {
         build.include(zlib);
     }
