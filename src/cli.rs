@@ -2,8 +2,12 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{
+    Args, CommandFactory, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use pliant_core::registry::Plugins;
+use pliant_envs::classification::DatasetName;
 
 use crate::{
     commands,
@@ -27,12 +31,15 @@ enum Command {
     Resume(ResumeArgs),
     /// Evaluate the agent of a run
     Eval(EvalArgs),
-    /// Show the kinds of a family, or all, with their settings
+    /// Show the kinds of a family, one of them, or all, with their settings
     List(ListArgs),
     /// Replay a file of actions and write what the environment does
     Trace(TraceArgs),
     /// Get a data set
     Fetch(FetchArgs),
+    /// Measure speed; prints one JSON object
+    #[command(subcommand)]
+    Bench(BenchArgs),
     /// Check what this machine has of what a run needs
     Doctor,
     /// Print a shell's completion script
@@ -45,8 +52,8 @@ enum Command {
 /// Options that make a configuration.
 #[derive(Args)]
 pub struct ConfigArgs {
-    /// A preset (see `pliant list presets`) or a TOML file
-    #[arg(value_name = "PRESET|FILE")]
+    /// A preset (see `pliant list presets`), several joined by `+` of which later ones win, or a TOML file
+    #[arg(value_name = "PRESET[+PRESET..]|FILE")]
     base: Option<String>,
     /// Change a setting: --set env.game=pong
     #[arg(long, value_name = "KEY=VALUE")]
@@ -110,9 +117,19 @@ pub struct ResumeArgs {
 pub struct EvalArgs {
     /// The run directory
     pub(crate) run: PathBuf,
-    /// Episodes [default: eval.episodes of the run]
-    #[arg(long, value_name = "N")]
+    /// Episodes [default: eval.episodes of the run, or its eval.frames]
+    #[arg(long, value_name = "N", conflicts_with = "frames")]
     pub(crate) episodes: Option<usize>,
+    /// Frames, of as many episodes as end within them [default: eval.frames of the run]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) frames: Option<u64>,
+    /// Film the first episode: a .gif, or with ffmpeg an .mp4; an existing file is replaced
+    #[arg(long, value_name = "FILE")]
+    pub(crate) video: Option<PathBuf>,
+    /// Film at most this many agent steps [default: the whole first episode]
+    #[arg(long, value_name = "N", requires = "video",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) video_steps: Option<u64>,
     /// Exploration rate [default: eval.epsilon of the run]
     #[arg(long, value_name = "E")]
     pub(crate) epsilon: Option<f64>,
@@ -133,6 +150,9 @@ pub struct ListArgs {
     /// The family
     #[arg(value_enum)]
     pub(crate) family: Option<commands::list::Family>,
+    /// One of the family; among the environments also an Atari game
+    #[arg(requires = "family")]
+    pub(crate) name: Option<String>,
     /// Print one JSON object instead of tables
     #[arg(long)]
     pub(crate) json: bool,
@@ -162,11 +182,52 @@ pub struct TraceArgs {
 #[derive(Args)]
 pub struct FetchArgs {
     /// The data set
-    #[arg(value_parser = ["mnist"])]
-    pub(crate) dataset: String,
-    /// Take the files from this folder instead of downloading them
+    #[arg(value_parser = datasets())]
+    pub(crate) dataset: DatasetName,
+    /// Take the files, or the official archive, from this folder instead of downloading them
     #[arg(long, value_name = "DIR")]
     pub(crate) from: Option<PathBuf>,
+}
+
+fn datasets() -> impl TypedValueParser<Value = DatasetName> {
+    let names = PossibleValuesParser::new(DatasetName::ALL.map(DatasetName::name));
+    names.try_map(|name| DatasetName::named(&name).ok_or("no such data set"))
+}
+
+/// `pliant bench`
+#[derive(Subcommand)]
+pub enum BenchArgs {
+    /// Environments under random actions, beside the emulator alone
+    Env(BenchEnvArgs),
+}
+
+/// `pliant bench env`
+#[derive(Args)]
+pub struct BenchEnvArgs {
+    /// The environment
+    #[arg(long, value_name = "KIND", default_value = "atari")]
+    pub(crate) env: String,
+    /// Change a setting: --set env.game=pong
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Environments that step together
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) envs: usize,
+    /// Threads that step them; 0 takes one per core
+    #[arg(long, value_name = "T", default_value_t = 0)]
+    pub(crate) threads: usize,
+    /// Rounds, of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// Agent steps per round, over all environments
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub(crate) steps: usize,
+    /// Seed of the environments and the actions
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Do not measure the emulator alone
+    #[arg(long)]
+    pub(crate) no_bare: bool,
 }
 
 /// Runs the program with these plug-ins on the process's arguments. Exit codes: 0 done, 1 the run
@@ -190,6 +251,7 @@ fn dispatch(command: &Command, plugins: &Plugins) -> Outcome {
         Command::List(args) => commands::list::run(args, plugins),
         Command::Trace(args) => commands::trace::run(args, plugins),
         Command::Fetch(args) => commands::fetch::run(args),
+        Command::Bench(args) => commands::bench::run(args, plugins),
         Command::Doctor => commands::doctor::run(),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "pliant", &mut std::io::stdout());

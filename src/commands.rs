@@ -1,10 +1,15 @@
 //! What each command does.
 
+pub mod bench;
 pub mod doctor;
 pub mod eval;
 pub mod fetch;
 pub mod list;
 pub mod resume;
+mod scores;
 mod session;
 pub mod trace;
 pub mod train;
+
+#[cfg(test)]
+pub use session::provenance;

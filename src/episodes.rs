@@ -1,4 +1,5 @@
-//! Returns and lengths of training episodes.
+//! Returns and lengths of the games played in training. Where a lost life ends the agent's episode,
+//! a game is several of them.
 
 use pliant_core::{
     error::Result,
@@ -8,62 +9,69 @@ use pliant_core::{
 use pliant_envs::env::Step;
 use serde::{Deserialize, Serialize};
 
-/// An episode in progress, or one that ended.
+use crate::tasks::tag_of;
+
+/// A game in progress, or one that ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Episode {
+#[serde(default)]
+struct Game {
     raw_return: f64,
     steps: u64,
+    /// The task of its last step.
+    task: u32,
 }
 
-/// Follows the episodes of all environments and hands out averages over windows of time.
+/// Follows the games of all environments and hands out averages over windows of time.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Episodes {
-    running: Vec<Episode>,
-    ended: Vec<Episode>,
+    running: Vec<Game>,
+    ended: Vec<Game>,
     recent: Vec<f64>,
     rewards: f64,
     steps: u64,
 }
 
-/// Episodes whose mean return the progress line shows.
+/// Games whose mean return the progress line shows.
 const RECENT: usize = 20;
 
 impl Episodes {
     /// For this many environments.
     pub fn new(num_envs: usize) -> Self {
-        Self { running: vec![Episode::default(); num_envs], ..Self::default() }
+        Self { running: vec![Game::default(); num_envs], ..Self::default() }
     }
 
-    /// Takes in one step of every environment; returns how many episodes ended.
+    /// Takes in one step of every environment; returns how many of the agent's episodes ended.
     pub fn observe(&mut self, steps: &[Step]) -> u64 {
-        let mut ended = 0;
-        for (episode, step) in self.running.iter_mut().zip(steps) {
-            episode.raw_return += f64::from(step.raw_reward);
-            episode.steps += 1;
+        for (game, step) in self.running.iter_mut().zip(steps) {
+            game.raw_return += f64::from(step.raw_reward);
+            game.steps += 1;
+            game.task = step.task;
             self.rewards += f64::from(step.raw_reward);
             self.steps += 1;
-            if step.is_last() {
-                self.recent.push(episode.raw_return);
-                self.ended.push(std::mem::take(episode));
-                ended += 1;
+            if step.ends_game() {
+                self.recent.push(game.raw_return);
+                self.ended.push(std::mem::take(game));
             }
         }
         let surplus = self.recent.len().saturating_sub(RECENT);
         self.recent.drain(..surplus);
-        ended
+        steps.iter().filter(|step| step.is_last()).count() as u64
     }
 
-    /// Mean return of the last 20 episodes.
+    /// Mean return of the last 20 games.
     pub fn recent_return(&self) -> Option<f64> {
         mean(self.recent.iter().copied())
     }
 
-    /// Averages since the last call.
-    pub fn drain(&mut self, metrics: &mut Metrics) {
-        if let Some(mean_return) = mean(self.ended.iter().map(|episode| episode.raw_return)) {
+    /// Averages since the last call; of several `tasks` also each one's own.
+    pub fn drain(&mut self, tasks: &[String], metrics: &mut Metrics) {
+        if let Some(mean_return) = mean(self.ended.iter().map(|game| game.raw_return)) {
             metrics.scalar("episode/return", mean_return);
         }
-        if let Some(steps) = mean(self.ended.iter().map(|episode| episode.steps as f64)) {
+        if tasks.len() > 1 {
+            self.record_tasks(tasks, metrics);
+        }
+        if let Some(steps) = mean(self.ended.iter().map(|game| game.steps as f64)) {
             metrics.scalar("episode/agent_steps", steps);
         }
         if self.steps > 0 {
@@ -71,6 +79,16 @@ impl Episodes {
         }
         self.ended.clear();
         (self.rewards, self.steps) = (0.0, 0);
+    }
+
+    fn record_tasks(&self, tasks: &[String], metrics: &mut Metrics) {
+        for (task, name) in tasks.iter().enumerate() {
+            let of_task = self.ended.iter().filter(|game| game.task as usize == task);
+            let returns: Vec<f64> = of_task.map(|game| game.raw_return).collect();
+            if let Some(mean_return) = mean(returns.into_iter()) {
+                metrics.scalar(format!("episode/return/{}", tag_of(name)), mean_return);
+            }
+        }
     }
 }
 
@@ -105,10 +123,39 @@ mod tests {
         assert_eq!(episodes.observe(&[step(10.0, false, false), step(1.0, false, true)]), 1);
         assert_eq!(episodes.observe(&[step(5.0, true, false), step(2.0, false, false)]), 1);
         let mut metrics = Metrics::default();
-        episodes.drain(&mut metrics);
+        episodes.drain(&["pong".to_owned()], &mut metrics);
         assert_eq!(metrics.get_scalar("episode/return"), Some(8.0));
+        assert_eq!(metrics.get_scalar("episode/return/pong"), None, "there is but one task");
         assert_eq!(metrics.get_scalar("episode/agent_steps"), Some(1.5));
         assert_eq!(metrics.get_scalar("train/reward_per_step"), Some(4.5));
         assert_eq!(episodes.recent_return(), Some(8.0));
+    }
+
+    #[test]
+    fn a_game_that_goes_on_after_a_lost_life_counts_once_and_whole() {
+        let mut episodes = Episodes::new(1);
+        let life = Step { game_goes_on: true, ..step(3.0, true, false) };
+        assert_eq!(episodes.observe(&[step(1.0, false, false)]), 0);
+        assert_eq!(episodes.observe(&[life]), 1, "the agent's episode ended");
+        let mut metrics = Metrics::default();
+        episodes.drain(&[], &mut metrics);
+        assert_eq!(metrics.get_scalar("episode/return"), None, "the game goes on");
+        assert_eq!(episodes.observe(&[step(5.0, true, false)]), 1);
+        episodes.drain(&[], &mut metrics);
+        assert_eq!(metrics.get_scalar("episode/return"), Some(9.0));
+        assert_eq!(metrics.get_scalar("episode/agent_steps"), Some(3.0));
+    }
+
+    #[test]
+    fn several_tasks_have_returns_of_their_own() {
+        let tasks = ["Pong".to_owned(), "breakout:mode=4".to_owned(), "freeway".to_owned()];
+        let mut episodes = Episodes::new(3);
+        let at = |task, raw_return| Step { task, ..step(raw_return, true, false) };
+        episodes.observe(&[at(0, 1.0), at(1, 10.0), at(1, 20.0)]);
+        let mut metrics = Metrics::default();
+        episodes.drain(&tasks, &mut metrics);
+        assert_eq!(metrics.get_scalar("episode/return/pong"), Some(1.0));
+        assert_eq!(metrics.get_scalar("episode/return/breakout_mode_4"), Some(15.0));
+        assert_eq!(metrics.get_scalar("episode/return/freeway"), None);
     }
 }

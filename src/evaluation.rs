@@ -6,222 +6,149 @@ use std::sync::{
 };
 
 use pliant_agents::acting::FrameStacks;
-use pliant_core::{agent::Agent, error::Result, metrics::Metrics, seeds::Seeds};
+use pliant_core::{agent::Agent, error::Result, seeds::Seeds};
 use pliant_envs::{
-    env::{EnvFactory, EnvSpec, Role, Step},
+    env::{EnvFactory, EnvSpec, Role},
     vector::VectorEnv,
 };
 
-use crate::{config::EvalSection, episodes::mean};
+use crate::{config::EvalSection, film::Camera, tasks::name_of};
 
-/// What an evaluation saw.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Evaluation {
-    /// Unclipped return of each whole episode, in the order of environment and time.
-    pub returns: Vec<f64>,
-    /// Sum of the unclipped rewards of all counted steps.
-    pub rewards: f64,
-    /// Counted agent steps.
-    pub steps: u64,
-}
+mod score;
+mod tally;
 
-impl Evaluation {
-    /// Mean return, or where there are no episodes the mean reward per step.
-    pub fn score(&self) -> f64 {
-        mean(self.returns.iter().copied()).unwrap_or(self.rewards / self.steps.max(1) as f64)
-    }
-
-    /// Standard error of the mean return; `None` for fewer than two episodes.
-    pub fn standard_error(&self) -> Option<f64> {
-        let count = self.returns.len() as f64;
-        let centre = mean(self.returns.iter().copied()).filter(|_| count > 1.0)?;
-        let squares: f64 = self.returns.iter().map(|value| (value - centre).powi(2)).sum();
-        Some((squares / (count - 1.0) / count).sqrt())
-    }
-}
+pub use score::{Evaluated, Evaluation};
+use tally::Tally;
 
 /// Evaluates agents on environments that training never touches.
 pub struct Evaluator {
-    envs: VectorEnv,
-    spec: EnvSpec,
+    factory: Arc<dyn EnvFactory>,
     section: EvalSection,
+    threads: usize,
     stop: Arc<AtomicBool>,
+    /// Those of one task, where the environment tells its tasks apart.
+    envs: VectorEnv,
+    task: u32,
 }
 
 impl Evaluator {
-    /// Makes the environments. An evaluation is cut short when `stop` becomes true.
+    /// Makes the environments of the first task. An evaluation is cut short when `stop` becomes
+    /// true.
     pub fn new(
         factory: &Arc<dyn EnvFactory>,
         section: &EvalSection,
         threads: usize,
         stop: Arc<AtomicBool>,
     ) -> Result<Self> {
-        let spec = factory.spec().clone();
-        let num_envs =
-            if spec.continuing { section.num_envs } else { section.num_envs.min(section.episodes) };
-        let envs =
-            VectorEnv::new(Arc::clone(factory), Role::Evaluation, num_envs, threads.min(num_envs))?;
-        Ok(Self { envs, spec, section: section.clone(), stop })
+        let envs = environments(factory, section, threads, 0)?;
+        let (factory, section) = (Arc::clone(factory), section.clone());
+        Ok(Self { factory, section, threads, stop, envs, task: 0 })
     }
 
     /// The name of what [`Evaluation::score`] is here.
     pub fn score_name(&self) -> &'static str {
-        match (self.spec.reward_per_step_name, self.spec.continuing) {
+        let spec = self.spec();
+        match (spec.reward_per_step_name, spec.continuing) {
             (Some(name), _) => name,
             (None, true) => "reward_per_step",
             (None, false) => "return",
         }
     }
 
-    /// Runs the evaluation policy with the configured epsilon.
-    pub fn evaluate(&mut self, agent: &dyn Agent, seeds: &Seeds) -> Result<Evaluation> {
-        self.run(agent, self.section.epsilon, seeds)
+    /// Runs the evaluation policy with the configured epsilon on the present task, where `camera`
+    /// films it, and where configured on all others.
+    pub fn evaluate(
+        &mut self,
+        agent: &dyn Agent,
+        seeds: &Seeds,
+        present: u32,
+        camera: Option<&mut Camera<'_>>,
+    ) -> Result<Evaluated> {
+        let epsilon = self.section.epsilon;
+        let evaluation = self.run(agent, epsilon, seeds, present, camera)?;
+        let names = self.spec().tasks.clone();
+        let mut tasks = Vec::new();
+        let evaluated = if self.section.all_tasks { names.len() as u32 } else { 0 };
+        for task in 0..evaluated {
+            let of_task = if task == present {
+                evaluation.clone()
+            } else {
+                self.run(agent, epsilon, seeds, task, None)?
+            };
+            tasks.push((name_of(task, &names), of_task));
+        }
+        Ok(Evaluated { present: evaluation, tasks })
     }
 
     /// Runs the policy that chooses uniformly.
-    pub fn evaluate_random(&mut self, agent: &dyn Agent, seeds: &Seeds) -> Result<Evaluation> {
-        self.run(agent, 1.0, seeds)
+    pub fn evaluate_random(
+        &mut self,
+        agent: &dyn Agent,
+        seeds: &Seeds,
+        present: u32,
+    ) -> Result<Evaluation> {
+        self.run(agent, 1.0, seeds, present, None)
     }
 
-    fn run(&mut self, agent: &dyn Agent, epsilon: f64, seeds: &Seeds) -> Result<Evaluation> {
+    fn spec(&self) -> &EnvSpec {
+        self.factory.spec()
+    }
+
+    fn run(
+        &mut self,
+        agent: &dyn Agent,
+        epsilon: f64,
+        seeds: &Seeds,
+        task: u32,
+        mut camera: Option<&mut Camera<'_>>,
+    ) -> Result<Evaluation> {
+        self.change_task(task)?;
         let count = self.envs.num_envs();
         let env_seeds: Vec<u64> =
             (0..count).map(|i| seeds.seed(&format!("eval/env/{i}"))).collect();
         let mut stream = seeds.stream("eval/policy");
-        let mut stacks = FrameStacks::new(&self.spec, count);
+        let mut stacks = FrameStacks::new(self.spec(), count);
         stacks.begin(&self.envs.reset(&env_seeds)?.frames);
-        let mut tally = Tally::new(&self.section, &self.spec, count);
+        let mut tally = Tally::new(&self.section, self.spec(), count);
         while !tally.is_complete() && !self.stop.load(Ordering::Relaxed) {
+            camera = camera.filter(|camera| camera.is_on());
+            let picture = camera.as_ref().map(|_| self.envs.render(0)).transpose()?;
             let actions = agent.evaluate(&stacks.observations(), epsilon, &mut stream);
             self.envs.send(&actions)?;
             let batch = self.envs.recv()?;
             tally.observe(&batch.steps);
             stacks.observe(batch);
-        }
-        Ok(tally.finish())
-    }
-}
-
-/// Counts a fixed share of episodes (or steps) in every environment: whichever came first would
-/// favour short episodes.
-struct Tally {
-    envs: Vec<EnvTally>,
-}
-
-struct EnvTally {
-    episodes_left: usize,
-    steps_left: usize,
-    running: f64,
-    seen: Evaluation,
-}
-
-impl Tally {
-    fn new(section: &EvalSection, spec: &EnvSpec, count: usize) -> Self {
-        let share = |total: usize, index: usize| total / count + usize::from(index < total % count);
-        let env = |index| EnvTally {
-            episodes_left: if spec.continuing { 0 } else { share(section.episodes, index) },
-            steps_left: if spec.continuing { share(section.steps, index) } else { 0 },
-            running: 0.0,
-            seen: Evaluation::default(),
-        };
-        Self { envs: (0..count).map(env).collect() }
-    }
-
-    fn is_complete(&self) -> bool {
-        self.envs.iter().all(EnvTally::is_complete)
-    }
-
-    fn observe(&mut self, steps: &[Step]) {
-        for (env, step) in self.envs.iter_mut().zip(steps) {
-            if !env.is_complete() {
-                env.observe(step);
+            if let (Some(camera), Some(picture)) = (&mut camera, picture) {
+                camera.take(&picture, &batch.steps[0])?;
             }
         }
+        Ok(tally.finish(self.factory.reference_scores(task as usize)))
     }
 
-    fn finish(self) -> Evaluation {
-        let mut all = Evaluation::default();
-        for EnvTally { seen, .. } in self.envs {
-            all.returns.extend(seen.returns);
-            all.rewards += seen.rewards;
-            all.steps += seen.steps;
+    fn change_task(&mut self, task: u32) -> Result<()> {
+        if task != self.task {
+            self.envs = environments(&self.factory, &self.section, self.threads, task)?;
+            self.task = task;
         }
-        all
+        Ok(())
     }
 }
 
-impl EnvTally {
-    fn is_complete(&self) -> bool {
-        self.episodes_left == 0 && self.steps_left == 0
-    }
-
-    fn observe(&mut self, step: &Step) {
-        let reward = f64::from(step.raw_reward);
-        self.running += reward;
-        self.seen.rewards += reward;
-        self.seen.steps += 1;
-        self.steps_left = self.steps_left.saturating_sub(1);
-        if step.is_last() && self.episodes_left > 0 {
-            self.seen.returns.push(std::mem::take(&mut self.running));
-            self.episodes_left -= 1;
-        }
-    }
-}
-
-/// Records an evaluation under `eval/`.
-pub fn record(evaluation: &Evaluation, score_name: &str, metrics: &mut Metrics) {
-    metrics.scalar(format!("eval/{score_name}"), evaluation.score());
-    if let Some(error) = evaluation.standard_error() {
-        metrics.scalar("eval/standard_error", error);
-        metrics.scalar("eval/episodes", evaluation.returns.len() as f64);
-        metrics.histogram("eval/returns", evaluation.returns.clone());
-    }
+/// The environments of one task; of all together where there is no telling them apart.
+fn environments(
+    factory: &Arc<dyn EnvFactory>,
+    section: &EvalSection,
+    threads: usize,
+    task: u32,
+) -> Result<VectorEnv> {
+    let only_task = factory.task(task as usize).unwrap_or_else(|| Arc::clone(factory));
+    let num_envs = if factory.spec().continuing || section.frames > 0 {
+        section.num_envs
+    } else {
+        section.num_envs.min(section.episodes)
+    };
+    Ok(VectorEnv::new(only_task, Role::Evaluation, num_envs, threads.min(num_envs))?)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn step(raw_reward: f32, terminated: bool) -> Step {
-        Step { raw_reward, terminated, ..Step::default() }
-    }
-
-    fn spec(continuing: bool) -> EnvSpec {
-        EnvSpec {
-            frame: pliant_envs::env::FrameShape { channels: 1, height: 1, width: 1 },
-            frame_stack: 1,
-            stack_padding: pliant_envs::env::StackPadding::Zeros,
-            actions: vec!["a".to_owned()],
-            tasks: vec!["test".to_owned()],
-            continuing,
-            reward_per_step_name: None,
-        }
-    }
-
-    #[test]
-    fn every_environment_gives_its_share_of_episodes_however_short_they_are() {
-        let section = EvalSection { episodes: 3, ..EvalSection::default() };
-        let mut tally = Tally::new(&section, &spec(false), 2);
-        for _ in 0..3 {
-            tally.observe(&[step(1.0, true), step(10.0, false)]);
-        }
-        assert!(!tally.is_complete(), "the slow environment still owes one");
-        tally.observe(&[step(1.0, true), step(10.0, true)]);
-        assert!(tally.is_complete());
-        let evaluation = tally.finish();
-        assert_eq!(evaluation.returns, [1.0, 1.0, 40.0]);
-        assert_eq!(evaluation.score(), 14.0);
-        assert_eq!(evaluation.standard_error(), Some(13.0));
-    }
-
-    #[test]
-    fn without_episodes_the_score_is_the_mean_reward_per_step() {
-        let section = EvalSection { steps: 3, ..EvalSection::default() };
-        let mut tally = Tally::new(&section, &spec(true), 2);
-        tally.observe(&[step(1.0, false), step(0.0, false)]);
-        tally.observe(&[step(1.0, false), step(5.0, false)]);
-        let evaluation = tally.finish();
-        assert_eq!((evaluation.steps, evaluation.score()), (3, 2.0 / 3.0));
-        assert_eq!(evaluation.standard_error(), None);
-    }
-}
+mod tests;

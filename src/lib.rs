@@ -9,6 +9,7 @@
 //! }
 //! ```
 
+mod bench;
 mod checkpoint;
 pub mod cli;
 mod commands;
@@ -19,9 +20,13 @@ mod episodes;
 mod evaluation;
 mod experiment;
 mod failure;
+#[cfg(test)]
+mod fakes;
+mod film;
 pub mod plugins;
 mod run_dir;
 mod runner;
 pub mod sinks;
 mod table;
+mod tasks;
 pub mod trace;

@@ -19,6 +19,10 @@ fn envs(plugins: &mut Plugins) {
     plugins.envs.register("atari", |config| {
         pliant_envs::ale::AtariFactory::build(config).map(Into::into).map_err(text)
     });
+    #[cfg(feature = "atari")]
+    plugins.envs.register("continual_atari", |config| {
+        pliant_envs::ale::ContinualAtariFactory::build(config).map(Into::into).map_err(text)
+    });
     plugins.envs.register("classification", |config| {
         pliant_envs::classification::ClassificationFactory::build(config)
             .map(Into::into)

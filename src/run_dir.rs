@@ -140,6 +140,15 @@ impl RunDirectory {
         self.write("status.json", to_json(status).as_bytes())
     }
 
+    /// Writes a film or picture into `media/`.
+    pub fn write_media(&self, name: &str, bytes: &[u8]) -> Outcome {
+        let media = self.0.join("media");
+        fs::create_dir_all(&media).map_err(|error| {
+            Failure::while_doing(format!("cannot make {}", media.display()), error)
+        })?;
+        Self(media).write(name, bytes)
+    }
+
     /// Writes a file aside and renames it, so that a reader never sees half of it.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Outcome {
         let (aside, path) = (self.0.join(format!(".{name}.new")), self.0.join(name));

@@ -11,7 +11,6 @@ use std::{
 use pliant_core::{
     clock::{Clock, Every},
     metrics::Metrics,
-    seeds::Seeds,
     sink::Sink,
     state::StateDict,
 };
@@ -20,12 +19,15 @@ use pliant_envs::{env::Role, vector::VectorEnv};
 use crate::{
     checkpoint,
     episodes::Episodes,
-    evaluation::{self, Evaluation, Evaluator},
+    evaluation::{Evaluation, Evaluator},
     experiment::Experiment,
     failure::{self, Failure, Outcome},
     run_dir::{RunDirectory, State, Status, unix_seconds},
     sinks::{self, Progress, TensorBoardSink, tensorboard},
+    tasks::PresentTask,
 };
+
+mod evaluating;
 
 /// Where a run's metrics go.
 pub struct Outputs {
@@ -55,13 +57,16 @@ impl Outputs {
     }
 }
 
+/// The name of the last evaluation.
+pub const AFTER_TRAINING: &str = "after training";
+
 /// What a run came to.
 #[derive(Debug)]
 pub struct Summary {
     /// Finished, or stopped by a signal.
     pub state: State,
     /// The evaluations to compare, by name.
-    pub evaluations: Vec<(&'static str, Evaluation)>,
+    pub evaluations: Vec<(String, Evaluation)>,
     /// What their score is: `return`, `accuracy`, ..
     pub score_name: &'static str,
     /// Seconds it ran, over all its sessions.
@@ -76,6 +81,7 @@ pub struct Runner {
     envs: VectorEnv,
     evaluator: Evaluator,
     episodes: Episodes,
+    task: PresentTask,
     clock: Clock,
     wall_before_s: f64,
     started: Instant,
@@ -106,6 +112,7 @@ impl Runner {
             envs,
             evaluator,
             episodes: Episodes::new(run.num_envs),
+            task: PresentTask::default(),
             experiment,
             directory,
             outputs: Outputs::none(),
@@ -131,24 +138,24 @@ impl Runner {
         self.close(result)
     }
 
-    fn begin(&mut self) -> Outcome<Vec<(&'static str, Evaluation)>> {
+    fn begin(&mut self) -> Outcome<Vec<(String, Evaluation)>> {
         let seeds = self.experiment.seeds;
         let count = self.experiment.config.run.num_envs;
         let env_seeds: Vec<u64> = (0..count).map(|i| seeds.seed(&format!("env/{i}"))).collect();
         self.experiment.agent.begin(self.envs.reset(&env_seeds)?);
-        let installed = std::mem::take(&mut self.experiment.metrics);
-        self.write_metrics(&installed)?;
+        let mut metrics = std::mem::take(&mut self.experiment.metrics); // of the interventions
+        self.task.record_name(&self.experiment.factory.spec().tasks, &mut metrics);
+        self.write_metrics(&metrics)?;
         if !self.experiment.config.eval.before_training {
             return Ok(Vec::new());
         }
         self.outputs.progress.println("evaluating a random policy and the untrained agent");
-        let agent = self.experiment.agent.as_ref();
-        let random = self.evaluator.evaluate_random(agent, &self.evaluation_seeds())?;
-        let before = self.evaluate()?;
-        Ok(vec![("random policy", random), ("before training", before)])
+        let random = ("random policy".to_owned(), self.evaluate_random()?);
+        let before = self.evaluate()?.rows("before training");
+        Ok(std::iter::once(random).chain(before).collect())
     }
 
-    fn train_on(&mut self, mut evaluations: Vec<(&'static str, Evaluation)>) -> Outcome<Summary> {
+    fn train_on(&mut self, mut evaluations: Vec<(String, Evaluation)>) -> Outcome<Summary> {
         self.write_status(State::Running, None)?;
         while self.clock.frames < self.experiment.config.run.budget_frames && !self.is_stopped() {
             self.step()?;
@@ -165,7 +172,7 @@ impl Runner {
             self.outputs.progress.println("evaluating the trained agent");
             let after = self.evaluate()?;
             if !self.is_stopped() {
-                evaluations.push(("after training", after));
+                evaluations.extend(after.rows(AFTER_TRAINING));
             }
         }
         Ok(Summary {
@@ -189,6 +196,7 @@ impl Runner {
         self.clock.agent_steps += batch.steps.len() as u64;
         self.clock.frames += batch.steps.iter().map(|step| u64::from(step.frames)).sum::<u64>();
         self.clock.episodes += self.episodes.observe(&batch.steps);
+        self.task.observe(&batch.steps, &self.experiment.factory.spec().tasks, &mut metrics);
         self.do_what_is_due(&before, metrics)
     }
 
@@ -236,7 +244,9 @@ impl Runner {
     /// Averages since the last log.
     fn log(&mut self) -> Outcome {
         let mut metrics = Metrics::default();
-        self.episodes.drain(&mut metrics);
+        let tasks = &self.experiment.factory.spec().tasks;
+        self.episodes.drain(tasks, &mut metrics);
+        self.task.record_index(tasks, &mut metrics);
         self.experiment.agent.drain_metrics(&mut metrics);
         metrics.scalar("train/epsilon", self.experiment.agent.exploration(&self.clock));
         self.loss = metrics.get_scalar("train/loss").or(self.loss);
@@ -257,26 +267,6 @@ impl Runner {
             sink.write(&self.clock, wall_s, &metrics)?;
         }
         self.outputs.flush()
-    }
-
-    fn evaluate(&mut self) -> Outcome<Evaluation> {
-        let agent = self.experiment.agent.as_ref();
-        let seeds = self.evaluation_seeds();
-        let evaluation = self.evaluator.evaluate(agent, &seeds)?;
-        if self.is_stopped() {
-            return Ok(evaluation); // cut short: not a measurement
-        }
-        let mut metrics = Metrics::default();
-        evaluation::record(&evaluation, self.evaluator.score_name(), &mut metrics);
-        self.write_metrics(&metrics)?;
-        self.outputs.flush()?;
-        Ok(evaluation)
-    }
-
-    /// A function of the run's seed and the present frame, so that a resumed run draws the same.
-    fn evaluation_seeds(&self) -> Seeds {
-        let name = format!("evaluation/{}", self.clock.frames);
-        Seeds::new(self.experiment.seeds.seed(&name))
     }
 
     fn write_metrics(&mut self, metrics: &Metrics) -> Outcome {
@@ -316,6 +306,7 @@ impl Runner {
         state.put_part("interventions", &self.experiment.interventions);
         state.put_part("probes", &self.experiment.probes);
         state.put_part("train", &self.episodes);
+        state.put_part("tasks", &self.task);
     }
 
     /// Takes up a checkpoint. Nothing in the run directory is changed.
@@ -331,6 +322,7 @@ impl Runner {
             .and_then(|()| state.load_part("interventions", &mut experiment.interventions))
             .and_then(|()| state.load_part("probes", &mut experiment.probes))
             .and_then(|()| state.load_part("train", &mut self.episodes))
+            .and_then(|()| state.load_part("tasks", &mut self.task))
             .map_err(|error| failed(&error))?;
         if let Some(mut replay) =
             checkpoint::replay(&loaded.path).map_err(|error| failed(&error))?
@@ -383,3 +375,6 @@ impl Runner {
         self.stop.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,12 @@ use pliant::sinks::{
     Start, TensorBoardSink,
     tensorboard::{Band, Category, Chart, HparamValue, Lines, Outcome},
 };
-use pliant_core::{clock::Clock, envs::env::Picture, metrics::Metrics, sink::Sink};
+use pliant_core::{
+    clock::Clock,
+    envs::env::Picture,
+    metrics::{Metrics, Value as MetricValue},
+    sink::Sink,
+};
 use protobuf::Message;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -46,6 +51,19 @@ fn colourful() -> Picture {
     Picture { height: 32, width: 32, rgb: (0..32 * 32).flat_map(pixel).collect() }
 }
 
+/// A GIF file of two pixels: black and white, then white and white; made by the gif crate alone.
+fn two_frames() -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = gif::Encoder::new(&mut file, 2, 1, &[0, 0, 0, 255, 255, 255]).expect("a GIF");
+    for pixels in [[0, 1], [1, 1]] {
+        let frame = gif::Frame { width: 2, height: 1, delay: 7, ..gif::Frame::default() };
+        let frame = gif::Frame { buffer: pixels.to_vec().into(), ..frame };
+        encoder.write_frame(&frame).expect("a frame");
+    }
+    drop(encoder);
+    file
+}
+
 /// Everything that can be written, at frames 4000.
 fn write_every_kind(dir: &Path) {
     let mut sink = TensorBoardSink::create(dir, Start::Fresh).expect("a sink");
@@ -60,6 +78,7 @@ fn write_every_kind(dir: &Path) {
     metrics.histogram("probe/units", vec![0.0, 1.0, 1.0, 30.0, f64::NAN]);
     metrics.images("film", (0..3).map(film_frame).collect(), 25);
     metrics.images("still", vec![colourful()], 1);
+    metrics.add("encoded", MetricValue::Film { gif: two_frames(), width: 2, height: 1 });
     metrics.text("notes", "**bold** ünïcode");
     sink.write(&at_frames(4000), 1.0, &metrics).expect("written");
     sink.write_outcome(&at_frames(5000), Outcome::Done).expect("written");
@@ -133,6 +152,7 @@ fn records_have_their_checksums_and_the_steps_are_frames() {
         (4000, "probe/units"),
         (4000, "film"),
         (4000, "still"),
+        (4000, "encoded"),
         (4000, "notes"),
         (5000, "_hparams_/session_end_info"),
     ];
@@ -199,6 +219,11 @@ fn tensorboard_reads_every_kind() {
     let still =
         json!({"format": "PNG", "size": [32, 32], "said_size": [32, 32], "frames": [still]});
     assert_eq!(found["images"]["still"], json!([[4000, still]]));
+
+    let frames: Vec<_> =
+        [[0, 0, 0, 255, 255, 255], [255; 6]].map(|rgb| json!([sha256(&rgb), 70])).into();
+    let encoded = json!({"format": "GIF", "size": [2, 1], "said_size": [2, 1], "frames": frames});
+    assert_eq!(found["images"]["encoded"], json!([[4000, encoded]]));
 
     let hparams = &found["hparams"];
     let settings = json!({"agent.discount": 0.99, "env.kind": "mdp", "agent.double": true});

@@ -16,6 +16,15 @@ pub enum Value {
         /// Frames per second when shown.
         fps: u32,
     },
+    /// A film that was encoded as its pictures came.
+    Film {
+        /// The GIF file's bytes.
+        gif: Vec<u8>,
+        /// Columns of its pictures.
+        width: u16,
+        /// Rows.
+        height: u16,
+    },
     /// Markdown.
     Text(String),
 }

@@ -136,7 +136,7 @@ pub trait Env: Send {
 pub enum Role {
     /// Gathering experience.
     Training,
-    /// Measuring the agent: held-out data where the task has such; lost lives do not end episodes.
+    /// Measuring the agent: held-out data where the task has such that can be learned; lost lives do not end episodes.
     Evaluation,
 }
 
@@ -165,13 +165,19 @@ pub trait EnvFactory: Send + Sync + std::fmt::Debug {
     fn make(&self, role: Role, num_envs: usize) -> Result<Box<dyn Env>, EnvError>;
 
     /// A factory of one of [`EnvSpec::tasks`] alone, with the same specification but for its tasks;
-    /// `None` if there is but one task, or no such.
+    /// `None` if instances play that one all the time anyway, or if there is no such task.
     fn task(&self, _index: usize) -> Option<std::sync::Arc<dyn EnvFactory>> {
         None
     }
 
     /// Published scores of one of [`EnvSpec::tasks`] to measure returns by, where there are any.
     fn reference_scores(&self, _task: usize) -> Option<ReferenceScores> {
+        None
+    }
+
+    /// What instances of [`Role::Evaluation`] show, in words, where that is a choice: `held-out
+    /// images`.
+    fn evaluation_data(&self) -> Option<&'static str> {
         None
     }
 

@@ -8,5 +8,7 @@ pub mod ale;
 pub mod classification;
 pub mod env;
 mod folders;
+#[cfg(feature = "gymnasium")]
+pub mod gymnasium;
 mod state;
 pub mod vector;

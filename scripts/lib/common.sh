@@ -30,11 +30,20 @@ if [[ -n ${LIBTORCH:-} && -d $LIBTORCH ]]; then
     export LIBTORCH
 fi
 
-# fetch_mnist PROGRAM: unless it is there. Failing is no error here: what needs MNIST stops by itself and says why.
-fetch_mnist() {
-    local folder="${PLIANT_DATA:-$cache/data}/mnist"
-    [[ -e $folder/train-images-idx3-ubyte && -e $folder/train-labels-idx1-ubyte &&
-        -e $folder/t10k-images-idx3-ubyte && -e $folder/t10k-labels-idx1-ubyte ]] && return
-    "$1" fetch mnist </dev/null >/dev/null ||
-        say "MNIST could not be fetched; what needs it will say so (later: scripts/pliant fetch mnist)"
+# fetch_data PROGRAM DATASET..: those that are not there. Failing is no error here: what needs them stops by itself and says why.
+fetch_data() {
+    local program=$1 dataset
+    shift
+    for dataset; do
+        has_data "$dataset" || "$program" fetch "$dataset" </dev/null >/dev/null ||
+            say "$dataset could not be fetched; what needs it will say so (later: scripts/pliant fetch $dataset)"
+    done
+}
+
+has_data() {
+    local file files=({train,t10k}-{images-idx3,labels-idx1}-ubyte)
+    [[ $1 != cifar10 ]] || files=(data_batch_{1..5}.bin test_batch.bin)
+    for file in "${files[@]}"; do
+        [[ -e ${PLIANT_DATA:-$cache/data}/$1/$file ]] || return
+    done
 }

@@ -2,7 +2,7 @@
 
 use pliant_core::tch::{Cuda, get_num_threads};
 
-use pliant_envs::classification::{Dataset, Split, data_folder};
+use pliant_envs::classification::{DatasetName, data_folder};
 
 use crate::{
     cuda::{self, CudaLibrary},
@@ -19,10 +19,12 @@ struct Finding {
 
 /// Prints what this machine has of what a run needs; fails if something needed is missing.
 pub fn run() -> Outcome {
-    let findings = [program(), libtorch(), cuda_library(), roms(), mnist(), memory(), threads()];
+    let mut findings = vec![program(), libtorch(), cuda_library(), roms()];
+    findings.extend(DatasetName::ALL.map(dataset));
+    findings.extend([memory(), threads()]);
     for finding in &findings {
         let mark = if finding.ok { "ok     " } else { "missing" };
-        println!("{mark}  {:<10} {}", finding.what, finding.text);
+        println!("{mark}  {:<13} {}", finding.what, finding.text);
     }
     match findings.iter().filter(|finding| !finding.ok).count() {
         0 => Ok(()),
@@ -82,11 +84,15 @@ fn roms() -> Finding {
     fine("roms", "not needed: built without Atari".to_owned())
 }
 
-fn mnist() -> Finding {
-    let folder = data_folder(None);
-    let read = |split| Dataset::mnist(&folder, split).map_err(|error| error.to_string());
-    let both = read(Split::Train).and_then(|_| read(Split::Test));
-    checked("mnist", both.map(|_| format!("whole, in {}", folder.join("mnist").display())))
+/// A data set that is not here is no fault: it is fetched when it is wanted.
+fn dataset(dataset: DatasetName) -> Finding {
+    let (name, folder) = (dataset.name(), data_folder(None));
+    let whole = dataset.is_whole(&folder).map_err(|error| error.to_string());
+    let text = |whole| match whole {
+        true => format!("whole, in {}", folder.join(name).display()),
+        false => format!("not here (pliant fetch {name})"),
+    };
+    checked(name, whole.map(text))
 }
 
 fn memory() -> Finding {

@@ -2,55 +2,127 @@
 
 use std::sync::Arc;
 
-use pliant_core::{registry::Plugins, seeds::Seeds};
-use serde_json::json;
+use pliant_core::{registry::Plugins, seeds::Seeds, state::Checkpoint};
+use serde_json::{Value, json};
 
-use super::{resume::stored_config, session};
+use super::{resume::stored_config, scores};
 use crate::{
-    checkpoint,
+    checkpoint::{self, Loaded},
     cli::EvalArgs,
     config::Options,
-    evaluation::Evaluator,
-    experiment,
+    evaluation::{Evaluated, Evaluation, Evaluator},
+    experiment::{self, Experiment},
     failure::{Failure, Outcome},
+    film::{Camera, FilmFile},
     run_dir::RunDirectory,
+    tasks::{PresentTask, name_of},
 };
 
-/// Evaluates the agent of a run's newest checkpoint.
+/// Evaluates the agent of a run's newest checkpoint, and films it where asked to.
 pub fn run(args: &EvalArgs, plugins: &Plugins) -> Outcome {
     let directory = RunDirectory::open(&args.run)?;
+    let film = args.video.as_deref().map(FilmFile::create).transpose().map_err(Failure::Input)?;
     let config = stored_config(&directory, options(args), plugins)?;
     let loaded = checkpoint::read_newest(&directory.checkpoints()).map_err(Failure::Input)?;
     let mut experiment = experiment::build(config, plugins)?;
-    loaded.state.load_part("agent", experiment.agent.as_mut()).map_err(|error| {
-        Failure::Input(format!("checkpoint {}: {error}", loaded.path.display()))
-    })?;
-    let mut evaluator = Evaluator::new(
-        &experiment.factory,
-        &experiment.config.eval,
-        experiment.threads,
-        Arc::default(),
-    )?;
-    let evaluation = evaluator.evaluate(experiment.agent.as_ref(), &Seeds::new(args.seed))?;
-    let name = evaluator.score_name();
+    check_unit(args, experiment.factory.spec().continuing)?;
+    let mut task = PresentTask::default();
+    load("agent", experiment.agent.as_mut(), &loaded)?;
+    load("tasks", &mut task, &loaded)?;
+    let (evaluated, score_name) = evaluate(args, &experiment, task.index(), film)?;
     if args.json {
-        let object = json!({
-            "run": directory.path(), "frames": loaded.clock.frames, "updates": loaded.clock.updates,
-            "score": name, "mean": evaluation.score(), "standard_error": evaluation.standard_error(),
-            "returns": evaluation.returns, "agent_steps": evaluation.steps,
-            "epsilon": experiment.config.eval.epsilon, "seed": args.seed,
-        });
-        println!("{object}");
+        let task = name_of(task.index(), &experiment.factory.spec().tasks);
+        println!("{}", as_json(args, &experiment, &loaded, &task, score_name, &evaluated));
     } else {
-        let row = format!("after {} frames", loaded.clock.frames);
-        println!("{}", session::evaluations(&[(row.as_str(), evaluation)], name));
+        let rows = evaluated.rows(&format!("after {} frames", loaded.clock.frames));
+        println!("{}", scores::table(&rows, score_name));
     }
     Ok(())
 }
 
+/// Refuses a number of frames or episodes where it would mean nothing.
+fn check_unit(args: &EvalArgs, continuing: bool) -> Outcome {
+    let given = args.frames.map(|_| "--frames").or(args.episodes.map(|_| "--episodes"));
+    match given.filter(|_| continuing) {
+        Some(option) => Err(Failure::Input(format!(
+            "{option}: the run's task has no episodes; it is evaluated for the agent steps that \
+             its eval.steps says"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn load(name: &str, part: &mut dyn Checkpoint, loaded: &Loaded) -> Outcome {
+    loaded
+        .state
+        .load_part(name, part)
+        .map_err(|error| Failure::Input(format!("checkpoint {}: {error}", loaded.path.display())))
+}
+
+fn evaluate(
+    args: &EvalArgs,
+    experiment: &Experiment,
+    task: u32,
+    mut film: Option<FilmFile>,
+) -> Outcome<(Evaluated, &'static str)> {
+    let Experiment { factory, config, threads, agent, .. } = experiment;
+    let mut evaluator = Evaluator::new(factory, &config.eval, *threads, Arc::default())?;
+    let steps = args.video_steps.unwrap_or(u64::MAX);
+    let continuing = factory.spec().continuing;
+    let mut camera = film.as_mut().map(|film| Camera::new(film, steps, continuing));
+    let seeds = Seeds::new(args.seed);
+    let evaluated = evaluator.evaluate(agent.as_ref(), &seeds, task, camera.as_mut())?;
+    if let Some(film) = film {
+        let path = film.path().display().to_string();
+        film.finish().map_err(|error| Failure::while_doing(format!("film {path}"), error))?;
+    }
+    Ok((evaluated, evaluator.score_name()))
+}
+
+fn as_json(
+    args: &EvalArgs,
+    experiment: &Experiment,
+    loaded: &Loaded,
+    task: &str,
+    score_name: &str,
+    evaluated: &Evaluated,
+) -> Value {
+    let mut object = json!({
+        "run": args.run, "frames": loaded.clock.frames, "updates": loaded.clock.updates,
+        "task": task, "score": score_name, "epsilon": experiment.config.eval.epsilon,
+        "seed": args.seed, "video": args.video,
+    });
+    let of_task = |(task, evaluation): &(String, Evaluation)| {
+        let mut object = numbers(evaluation);
+        object["task"] = json!(task);
+        object
+    };
+    if let (Value::Object(all), Value::Object(present)) = (&mut object, numbers(&evaluated.present))
+    {
+        all.extend(present);
+        all.insert("tasks".to_owned(), evaluated.tasks.iter().map(of_task).collect());
+    }
+    object
+}
+
+/// What is told of each task.
+fn numbers(evaluation: &Evaluation) -> Value {
+    json!({
+        "mean": evaluation.score(), "standard_error": evaluation.standard_error(),
+        "episodes": evaluation.episodes(), "returns": evaluation.returns,
+        "agent_steps": evaluation.steps, "evaluated_frames": evaluation.frames,
+        "human_normalised": evaluation.human_normalised(),
+        "random_score": evaluation.reference.map(|scores| scores.random),
+        "human_score": evaluation.reference.map(|scores| scores.human),
+    })
+}
+
 fn options(args: &EvalArgs) -> Options {
-    let episodes = args.episodes.map(|episodes| format!("eval.episodes={episodes}"));
-    let epsilon = args.epsilon.map(|epsilon| format!("eval.epsilon={epsilon:?}"));
-    let set = episodes.into_iter().chain(epsilon).collect();
+    // The number of episodes counts where that of frames is 0.
+    let episodes =
+        args.episodes.map(|n| vec![format!("eval.episodes={n}"), "eval.frames=0".into()]);
+    let frames = args.frames.map(|n| vec![format!("eval.frames={n}")]);
+    let epsilon = args.epsilon.map(|epsilon| vec![format!("eval.epsilon={epsilon:?}")]);
+    let set = [episodes, frames, epsilon].into_iter().flatten().flatten().collect();
     Options { set, device: args.device.clone(), ..Options::default() }
 }

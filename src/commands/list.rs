@@ -1,5 +1,11 @@
 //! `pliant list`
 
+#[cfg(feature = "atari")]
+mod games;
+#[cfg(not(feature = "atari"))]
+#[path = "list/no_games.rs"]
+mod games;
+
 use pliant_core::registry::{Kind, Parameter, Plugins, Registry, describe};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     cli::ListArgs,
     config::{CheckpointSection, EvalSection, LogSection, PRESETS, Preset, RunSection},
-    failure::Outcome,
+    failure::{Failure, Outcome},
     table,
 };
 
@@ -51,13 +57,14 @@ struct Entry {
     parameters: Vec<Parameter>,
 }
 
-/// Prints one family, or all.
+/// Prints one kind, one family, or all.
 pub fn run(args: &ListArgs, plugins: &Plugins) -> Outcome {
+    if let (Some(family), Some(name)) = (args.family, &args.name) {
+        return run_one(family, name, args.json, plugins).map_err(Failure::Input);
+    }
     let families: Vec<Family> = args.family.map_or_else(|| ALL.to_vec(), |family| vec![family]);
     if args.json {
-        let all: Map<String, Value> =
-            families.iter().map(|family| (heading(*family), as_json(*family, plugins))).collect();
-        println!("{}", Value::Object(all));
+        println!("{}", all_as_json(&families, plugins));
         return Ok(());
     }
     for family in families {
@@ -66,10 +73,43 @@ pub fn run(args: &ListArgs, plugins: &Plugins) -> Outcome {
             print_entry(&entry);
         }
         if family == Family::Envs {
-            print_games();
+            games::print_all();
         }
     }
     Ok(())
+}
+
+/// Prints the kind of this name, or the game.
+fn run_one(family: Family, name: &str, json: bool, plugins: &Plugins) -> Result<(), String> {
+    let all = entries(family, plugins);
+    let Some(entry) = all.iter().find(|entry| entry.name == name) else {
+        return run_game(family, name, json, &unknown(family, name, &all));
+    };
+    if json {
+        println!("{}", json!({ heading(family): [entry_as_json(entry)] }));
+    } else {
+        print_entry(entry);
+    }
+    Ok(())
+}
+
+/// Prints the game of this name; `unknown` is what to answer if it cannot be one.
+fn run_game(family: Family, name: &str, json: bool, unknown: &str) -> Result<(), String> {
+    if family != Family::Envs {
+        return Err(unknown.to_owned());
+    }
+    let game = games::find(name).map_err(|error| format!("{unknown}; as a game: {error}"))?;
+    if json {
+        println!("{}", json!({ "games": [games::as_json(&game)] }));
+    } else {
+        games::print(&game);
+    }
+    Ok(())
+}
+
+fn unknown(family: Family, name: &str, all: &[Entry]) -> String {
+    let known: Vec<String> = all.iter().map(|entry| format!("`{}`", entry.name)).collect();
+    format!("`{name}` is none of the {}, expected one of {}", heading(family), known.join(", "))
 }
 
 fn heading(family: Family) -> String {
@@ -117,32 +157,43 @@ fn section<S: Serialize + Default + JsonSchema>(name: &str) -> Entry {
     Entry { name: name.to_owned(), doc, parameters }
 }
 
-fn as_json(family: Family, plugins: &Plugins) -> Value {
-    let entry = |entry: &Entry| json!({ "name": entry.name, "doc": entry.doc, "parameters": entry.parameters });
-    Value::Array(entries(family, plugins).iter().map(entry).collect())
+fn all_as_json(families: &[Family], plugins: &Plugins) -> Value {
+    let mut all = Map::new();
+    for &family in families {
+        let kinds = entries(family, plugins).iter().map(entry_as_json).collect();
+        all.insert(heading(family), kinds);
+        if family == Family::Envs {
+            all.extend(
+                games::all_as_json().into_iter().map(|(key, games)| (key.to_owned(), games)),
+            );
+        }
+    }
+    Value::Object(all)
 }
 
-/// What `env.game` can be.
-#[cfg(feature = "atari")]
-fn print_games() {
-    let games: Vec<&str> = pliant_envs::ale::games().collect();
-    println!("\n{} games of `atari`: {}", games.len(), games.join(", "));
+fn entry_as_json(entry: &Entry) -> Value {
+    json!({ "name": entry.name, "doc": entry.doc, "parameters": entry.parameters })
 }
-
-#[cfg(not(feature = "atari"))]
-fn print_games() {}
 
 fn print_entry(entry: &Entry) {
     println!("\n{}: {}", entry.name, entry.doc);
     if entry.parameters.is_empty() {
         return;
     }
-    let rows = entry.parameters.iter().map(|parameter| {
-        let default =
-            parameter.default.as_ref().map_or_else(|| "unset".to_owned(), Value::to_string);
-        vec![parameter.name.clone(), default, described(parameter)]
-    });
+    let rows = entry
+        .parameters
+        .iter()
+        .map(|parameter| vec![parameter.name.clone(), default_of(parameter), described(parameter)]);
     println!("{}", table::render(&["setting", "default", "meaning"], rows));
+}
+
+/// A table of settings has its own defaults, which its documentation names.
+fn default_of(parameter: &Parameter) -> String {
+    match &parameter.default {
+        None => "unset".to_owned(),
+        Some(Value::Object(_)) => "a table".to_owned(),
+        Some(value) => value.to_string(),
+    }
 }
 
 fn described(parameter: &Parameter) -> String {

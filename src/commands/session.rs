@@ -8,20 +8,19 @@ use std::{
 use pliant_core::{error::Result, sink::Sink};
 use toml::{Table, Value};
 
+use super::scores;
 use crate::{
     checkpoint::Loaded,
     config::Config,
     device,
-    evaluation::Evaluation,
     experiment::Experiment,
     failure::{Failure, Outcome},
     run_dir::{Provenance, RunDirectory, State},
-    runner::{Outputs, Runner, Summary},
+    runner::{AFTER_TRAINING, Outputs, Runner, Summary},
     sinks::{
         CsvSink, JsonlSink, Progress, Start, TensorBoardSink,
         tensorboard::{Category, Chart, HparamValue, Lines},
     },
-    table,
 };
 
 /// What the numbers of a run depend on beside its configuration.
@@ -43,6 +42,7 @@ pub fn run(experiment: Experiment, directory: &RunDirectory, from: Option<&Loade
     let _lock = directory.lock()?;
     let stop = stop_on_signals()?;
     let (config, provenance) = (experiment.config.clone(), provenance(&experiment));
+    let evaluation_data = experiment.factory.evaluation_data();
     let mut runner = Runner::new(experiment, directory.clone(), stop)?;
     if let Some(loaded) = from {
         runner.restore(loaded)?; // before anything in the run directory is changed
@@ -50,7 +50,7 @@ pub fn run(experiment: Experiment, directory: &RunDirectory, from: Option<&Loade
         directory.add_provenance(provenance)?;
     }
     let summary = runner.train(outputs(&config, directory, from)?)?;
-    report(&summary, directory, &config);
+    report(&summary, directory, &config, evaluation_data);
     Ok(())
 }
 
@@ -140,45 +140,29 @@ fn stop_on_signals() -> Outcome<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn report(summary: &Summary, directory: &RunDirectory, config: &Config) {
+fn report(
+    summary: &Summary,
+    directory: &RunDirectory,
+    config: &Config,
+    evaluation_data: Option<&str>,
+) {
     let path = directory.path().display();
     if summary.state == State::Stopped {
         println!("stopped; continue with: pliant resume {path}");
         return;
     }
     if !summary.evaluations.is_empty() {
-        println!("{}", evaluations(&summary.evaluations, summary.score_name));
+        println!("{}", scores::table(&summary.evaluations, summary.score_name));
     }
-    if let Some(("after training", last)) = summary.evaluations.last()
+    let last = summary.evaluations.iter().find(|(name, _)| name == AFTER_TRAINING);
+    if let Some((_, last)) = last
         && summary.score_name == "accuracy"
+        && let Some(data) = evaluation_data
     {
         let policy = if config.eval.epsilon == 0.0 { "greedy " } else { "" };
         let (percent, draws) = (100.0 * last.score(), last.steps);
-        println!("{policy}accuracy on held-out images: {percent:.2} % ({draws} draws)");
+        println!("{policy}accuracy on {data}: {percent:.2} % ({draws} draws)");
     }
     let minutes = summary.wall_s / 60.0;
     println!("{} frames in {minutes:.1} minutes; run directory: {path}", config.run.budget_frames);
-}
-
-/// One row per evaluation: mean with standard error, range, number of episodes.
-pub fn evaluations(rows: &[(&str, Evaluation)], score_name: &str) -> String {
-    let header =
-        [format!("evaluation {score_name}"), "mean".into(), "min .. max".into(), "n".into()];
-    table::render(&header, rows.iter().map(|(name, evaluation)| evaluation_row(name, evaluation)))
-}
-
-fn evaluation_row(name: &str, evaluation: &Evaluation) -> Vec<String> {
-    let score = evaluation.score();
-    let mean = match evaluation.standard_error() {
-        Some(error) => format!("{score:.1} +- {error:.1}"),
-        None => format!("{score:.4}"),
-    };
-    let least = evaluation.returns.iter().copied().reduce(f64::min);
-    let most = evaluation.returns.iter().copied().reduce(f64::max);
-    let range = least.zip(most).map(|(least, most)| format!("{least:.1} .. {most:.1}"));
-    let n = match evaluation.returns.len() {
-        0 => format!("{} steps", evaluation.steps),
-        count => format!("{count} episodes"),
-    };
-    vec![name.to_owned(), mean, range.unwrap_or_default(), n]
 }

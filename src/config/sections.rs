@@ -48,14 +48,26 @@ pub struct EvalSection {
     pub before_training: bool,
     /// Evaluate once more when training ends.
     pub after_training: bool,
-    /// Episodes per evaluation, where the task has episodes.
+    /// Episodes per evaluation, where the task has episodes and `frames` is 0.
     pub episodes: usize,
+    /// Frames per evaluation, where the task has episodes; 0 evaluates `episodes` instead. The score
+    /// is the mean return of the episodes that end within them; if none does, the return so far of
+    /// the one that is running.
+    pub frames: u64,
     /// Agent steps per evaluation, where the task has no episodes.
     pub steps: usize,
     /// Exploration rate of the evaluation policy.
     pub epsilon: f64,
-    /// Environments that are evaluated together; the episodes are dealt out evenly.
+    /// Environments that are evaluated together; episodes, frames or steps are dealt out evenly.
+    /// With `frames`, 1 is DQN Zoo's protocol; more are faster, but the fewer frames each has, the
+    /// more short episodes are favoured.
     pub num_envs: usize,
+    /// Where there are several tasks: evaluate all of them each time, not only the one that is
+    /// being trained on.
+    pub all_tasks: bool,
+    /// Agent steps that are filmed at each evaluation, of its first episode at most (15 a second on
+    /// Atari at a frame skip of 4); 0 films nothing.
+    pub video_steps: u64,
 }
 
 impl Default for EvalSection {
@@ -65,9 +77,12 @@ impl Default for EvalSection {
             before_training: true,
             after_training: true,
             episodes: 30,
+            frames: 0,
             steps: 10_000,
             epsilon: 0.01,
             num_envs: 8,
+            all_tasks: false,
+            video_steps: 300,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::{Layer, PRESETS, preset};
+use super::{Layer, PRESETS, Preset, preset};
 
 /// The settings given on a command line, in their own words.
 #[derive(Clone, Debug, Default)]
@@ -48,36 +48,62 @@ pub fn layers(options: &Options) -> Result<Vec<Layer>, String> {
     Ok(layers)
 }
 
-/// The layers of a preset, or of a file with the preset it builds on.
+/// The layers of a preset, of several joined by `+`, or of a file with the presets it builds on.
 fn base(name: &str) -> Result<Vec<Layer>, String> {
-    if let Some(preset) = preset(name) {
-        return expand(Layer::parse(format!("preset {}", preset.name), preset.text)?);
-    }
     let path = Path::new(name);
-    let looks_like_file = path.extension().is_some() || name.contains('/');
-    if looks_like_file || path.is_file() {
+    if preset(name).is_none() && (is_file_name(path) || path.is_file()) {
         return expand(Layer::file(path)?);
     }
-    Err(format!("unknown preset `{name}`, expected one of {} or a TOML file", preset_names()))
+    let place = if name.contains('+') { format!("{name}: ") } else { String::new() };
+    let one = |part: &str| match preset(part) {
+        Some(preset) => layers_of(&preset),
+        None if is_file_name(Path::new(part)) => Err(format!(
+            "{place}a file cannot be joined with `+`: name the presets in it, preset = [\"..\", \"..\"]"
+        )),
+        None => Err(format!(
+            "{place}unknown preset `{part}`, expected one of {} or a TOML file",
+            preset_names()
+        )),
+    };
+    concat(name.split('+').map(one))
+}
+
+fn is_file_name(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    !name.contains('+') && (path.extension().is_some() || name.contains('/'))
+}
+
+fn layers_of(preset: &Preset) -> Result<Vec<Layer>, String> {
+    expand(Layer::parse(format!("preset {}", preset.name), preset.text)?)
+}
+
+fn concat(groups: impl Iterator<Item = Result<Vec<Layer>, String>>) -> Result<Vec<Layer>, String> {
+    Ok(groups.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 fn preset_names() -> String {
     PRESETS.iter().map(|preset| format!("`{}`", preset.name)).collect::<Vec<_>>().join(", ")
 }
 
-/// A layer below which the preset it names with `preset = ".."` is laid.
+/// A layer below which the presets it names with `preset = ".."` or `preset = ["..", ".."]` are laid,
+/// each over the one before it.
 fn expand(mut layer: Layer) -> Result<Vec<Layer>, String> {
     let place = layer.place_of(&["preset"]);
-    let mut layers = match layer.table.remove("preset") {
+    let names = match layer.table.remove("preset") {
         None => Vec::new(),
-        Some(Value::String(name)) => {
-            let below = preset(&name).ok_or_else(|| {
-                format!("{place}: unknown preset `{name}`, expected one of {}", preset_names())
-            })?;
-            expand(Layer::parse(format!("preset {name}"), below.text)?)?
-        }
-        Some(_) => return Err(format!("{place}: `preset` must be a preset's name")),
+        Some(Value::Array(names)) => names,
+        Some(name) => vec![name],
     };
+    let below = |name: &Value| {
+        let name = name.as_str().ok_or_else(|| {
+            format!("{place}: `preset` must be a preset's name or a list of such names")
+        })?;
+        let below = preset(name).ok_or_else(|| {
+            format!("{place}: unknown preset `{name}`, expected one of {}", preset_names())
+        })?;
+        layers_of(&below)
+    };
+    let mut layers = concat(names.iter().map(below))?;
     layers.push(layer);
     Ok(layers)
 }
@@ -126,12 +152,43 @@ fn append(
 mod tests {
     use super::*;
 
+    /// Where layers come from, lowest first.
+    fn sources(layers: &[Layer]) -> Vec<String> {
+        layers.iter().map(|layer| layer.place_of(&[])).collect()
+    }
+
     #[test]
-    fn a_preset_is_laid_over_the_one_it_builds_on() {
+    fn a_preset_is_laid_over_the_ones_it_builds_on() {
         let layers = base("paper_atari").expect("a preset");
-        assert_eq!(layers.len(), 2);
+        assert_eq!(
+            sources(&layers),
+            ["preset env_dqn_zoo", "preset double_dqn_zoo", "preset paper_atari"]
+        );
         assert!(base("no_such_preset").expect_err("unknown").contains("`quickstart`"));
         assert!(base("missing.toml").expect_err("no file").contains("missing.toml"));
+    }
+
+    #[test]
+    fn presets_joined_by_plus_are_laid_in_their_order() {
+        let layers = base("mnist_true_label+env_machado").expect("two presets");
+        assert_eq!(sources(&layers), ["preset mnist_true_label", "preset env_machado"]);
+        let error = base("atari_cpu+env_mach").expect_err("unknown");
+        assert!(error.starts_with("atari_cpu+env_mach: unknown preset `env_mach`"), "{error}");
+        let error = base("my.toml+env_machado").expect_err("a file");
+        assert!(error.contains("a file cannot be joined with `+`"), "{error}");
+        assert!(base("atari_cpu+").expect_err("nothing after it").contains("unknown preset ``"));
+    }
+
+    #[test]
+    fn a_layer_takes_one_preset_or_a_list_of_which_later_ones_win() {
+        let expanded = |text: &str| expand(Layer::parse("my.toml", text).expect("valid"));
+        let layers = expanded("preset = [\"env_machado\", \"env_dqn_zoo\"]").expect("a list");
+        assert_eq!(sources(&layers), ["preset env_machado", "preset env_dqn_zoo", "my.toml"]);
+        assert_eq!(expanded("preset = []").expect("an empty list").len(), 1);
+        let error = expanded("\npreset = [\"env_machado\", 3]").expect_err("a number");
+        assert!(error.starts_with("my.toml, line 2: `preset` must be"), "{error}");
+        let error = expanded("preset = [\"env_macado\"]").expect_err("unknown");
+        assert!(error.contains("line 1: unknown preset `env_macado`"), "{error}");
     }
 
     #[test]

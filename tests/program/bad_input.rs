@@ -34,6 +34,9 @@ fn unknown_names_are_answered_with_the_known_ones() {
     assert_says(&["train", "quickstart", "--probe", "dormant"], &["`dormant_units`"]);
     assert_says(&["train", "quickstart", "--set", "env.kind=atary"], &["atary", "`atari`"]);
     assert_says(&["train", "quickstart", "--set", "agent.optimizer.kind=adm"], &["`adam`"]);
+    assert_says(&["train", "atari_cpu+env_macado"], &["`env_macado`", "`env_machado`"]);
+    assert_says(&["train", "my.toml+env_machado"], &["cannot be joined"]);
+    assert_says(&["train", "quickstart", "--set", "env.game=joust"], &["two players"]);
 }
 
 #[test]
@@ -55,6 +58,18 @@ fn wrong_types_and_ranges_name_the_setting() {
         &["train", "quickstart", "--set", "agent.replay_capacity=100000000000"],
         &["replay"],
     );
+}
+
+#[test]
+fn tasks_that_cannot_be_played_are_refused_with_their_place() {
+    let train = ["train", "quickstart", "--set", "env.kind=continual_atari", "--set"];
+    let says = |setting, words: &[&str]| assert_says(&[&train[..], &[setting]].concat(), words);
+    says("env.tasks=[\"pong\", \"pogn\"]", &["tasks[1]", "pogn", "did you mean pong"]);
+    says("env.tasks=[\"pong:mode=9\"]", &["tasks[0]", "no mode 9"]);
+    says("env.tasks=[]", &["tasks is empty"]);
+    says("env.atari.game=pong", &["[env]", "`game` cannot be set here"]);
+    says("env.atari.full_action_space=false", &["always on"]);
+    says("env.atari.frame_skpi=4", &["frame_skpi", "`frame_skip`"]);
 }
 
 #[test]

@@ -17,11 +17,17 @@ pub struct Ran {
 
 /// Runs `pliant` with these arguments in `folder`.
 pub fn pliant(folder: &Path, args: &[&str]) -> Ran {
-    let output: Output = Command::new(env!("CARGO_BIN_EXE_pliant"))
-        .args(args)
-        .current_dir(folder)
-        .output()
-        .expect("the program starts");
+    ran(Command::new(env!("CARGO_BIN_EXE_pliant")).args(args).current_dir(folder))
+}
+
+/// The same with another PATH.
+pub fn pliant_with_path(folder: &Path, args: &[&str], path: &str) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pliant"));
+    ran(command.args(args).current_dir(folder).env("PATH", path))
+}
+
+fn ran(command: &mut Command) -> Ran {
+    let output: Output = command.output().expect("the program starts");
     Ran {
         code: output.status.code(),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -1,6 +1,10 @@
 //! The program as its users run it.
 
 mod bad_input;
+mod classification;
 mod common;
+mod evaluation;
+mod list;
 mod reproducible;
 mod resume;
+mod video;

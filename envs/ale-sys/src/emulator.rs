@@ -54,6 +54,8 @@ pub struct Emulator {
     settings: Settings,
     height: usize,
     width: usize,
+    /// Bit `a` is set if the game takes action `a`.
+    legal: u32,
 }
 
 // SAFETY: the ALE has no thread-local state and its static tables are filled once under a lock; one
@@ -66,7 +68,7 @@ impl Emulator {
         // SAFETY: no preconditions.
         let raw = NonNull::new(unsafe { ffi::pliant_ale_new() })
             .ok_or_else(|| AleError::Failed(last_error()))?;
-        let mut emulator = Self { raw, settings, height: 0, width: 0 };
+        let mut emulator = Self { raw, settings, height: 0, width: 0, legal: 0 };
         emulator.reload(random_seed)?;
         Ok(emulator)
     }
@@ -91,6 +93,7 @@ impl Emulator {
         };
         checked(answer)?;
         (self.height, self.width) = self.dimensions()?;
+        self.legal = self.legal_actions()?.iter().fold(0, |bits, action| bits | 1 << action);
         self.apply_mode_and_difficulty()
     }
 
@@ -123,13 +126,23 @@ impl Emulator {
 
     /// Plays one frame and answers its points. After the end of an episode nothing happens.
     pub fn act(&mut self, action: u32) -> Result<i32, AleError> {
-        if action > 17 {
-            return Err(AleError::Action(action));
-        }
+        self.check_action(action)?;
         let mut reward = 0;
         // SAFETY: a ROM is loaded and the action is one of the first player's.
         checked(unsafe { ffi::pliant_ale_act(self.raw.as_ptr(), action as i32, &raw mut reward) })?;
         Ok(reward)
+    }
+
+    /// The ALE would play NOOP in an illegal action's place, and say nothing.
+    fn check_action(&self, action: u32) -> Result<(), AleError> {
+        if action > 17 {
+            return Err(AleError::Action(action));
+        }
+        if self.legal & 1 << action != 0 {
+            return Ok(());
+        }
+        let legal = self.legal_actions()?;
+        Err(AleError::IllegalAction { game: self.settings.game, action, legal })
     }
 
     /// Where the game stands.
@@ -203,7 +216,7 @@ impl Emulator {
         self.list(List::MinimalActions)
     }
 
-    /// All actions the game takes: 18, in Skiing 9.
+    /// All actions the game takes: 18; in Skiing and Lost Luggage, which know no FIRE, 9.
     pub fn legal_actions(&self) -> Result<Vec<u32>, AleError> {
         self.list(List::LegalActions)
     }
@@ -366,8 +379,22 @@ mod tests {
             refused(Settings { repeat_action_probability: f32::NAN, ..settings("pong") })
                 .contains("between 0 and 1")
         );
-        let mut game = Emulator::load(settings("breakout"), 1).expect("breakout");
-        assert!(matches!(game.act(18), Err(AleError::Action(18))));
+    }
+
+    #[test]
+    fn actions_a_game_does_not_take_are_refused_with_joystick_and_with_paddle() {
+        let load = |game| Emulator::load(settings(game), 1).expect("a game");
+        for name in ["seaquest", "breakout"] {
+            let mut game = load(name);
+            game.reset().expect("reset");
+            assert!(matches!(game.act(18), Err(AleError::Action(18))), "{name}");
+            assert!(matches!(game.act(u32::MAX), Err(AleError::Action(u32::MAX))), "{name}");
+            assert!((0..18).all(|action| game.act(action).is_ok()), "{name}");
+        }
+        let error = load("skiing").act(12).expect_err("no FIRE in Skiing").to_string();
+        let expected =
+            "skiing does not take action 12 (LEFTFIRE): it takes 0, 2, 3, 4, 5, 6, 7, 8, 9";
+        assert_eq!(error, expected);
     }
 
     #[test]

@@ -16,6 +16,14 @@ pub enum AleError {
         /// How many games there are.
         count: usize,
     },
+    /// A cartridge that the ALE ships but cannot run.
+    #[error(
+        "`{name}` is a cartridge for two players: the ALE has no rules (score, end of the game) for it and cannot run it, so it is no game here"
+    )]
+    NoRules {
+        /// Its name.
+        name: &'static str,
+    },
     /// The ROM cannot be read.
     #[error("the ROM {} {reason}; scripts/setup places the ROMs of all games", path.display())]
     Rom {
@@ -39,6 +47,16 @@ pub enum AleError {
     /// An action number ALE does not know.
     #[error("{0} is no action of the emulator: actions are 0 (NOOP) to 17 (DOWNLEFTFIRE)")]
     Action(u32),
+    /// An action that this game does not take.
+    #[error("{game} does not take action {action} ({}): it takes {}", name(*action), list(legal))]
+    IllegalAction {
+        /// The game.
+        game: &'static str,
+        /// The action asked for.
+        action: u32,
+        /// What the game takes.
+        legal: Vec<u32>,
+    },
     /// A probability outside 0 to 1, or not a number.
     #[error("repeat_action_probability is {0}: it must lie between 0 and 1")]
     Probability(f32),
@@ -48,6 +66,10 @@ pub enum AleError {
     /// An exception inside the emulator.
     #[error("the emulator failed: {0}")]
     Failed(String),
+}
+
+fn name(action: u32) -> &'static str {
+    crate::action_name(action).unwrap_or("unknown")
 }
 
 fn list(numbers: &[u32]) -> String {

@@ -2,9 +2,13 @@
 
 use crate::AleError;
 
-/// Every game as `(name, md5 of its ROM)`, sorted by name. Of the 108 ROMs that come with the ALE
-/// it has no rules for four (combat, joust, maze_craze, warlords: for two players); they are no games.
+/// Every game as `(name, md5 of its ROM)`, sorted by name: those of the ALE's 108 ROMs for which it
+/// has rules. The other four are [`WITHOUT_RULES`].
 pub const GAMES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/games.rs"));
+
+/// Cartridges whose ROMs come with the ALE, but that only two players can play: the ALE has no rules
+/// for them (no score, no end) and would exit.
+pub const WITHOUT_RULES: [&str; 4] = ["combat", "joust", "maze_craze", "warlords"];
 
 /// The 18 actions by their numbers.
 const ACTIONS: [&str; 18] = [
@@ -43,8 +47,11 @@ pub fn md5_of(game: &str) -> Option<&'static str> {
 /// `SpaceInvadersNoFrameskip-v4` are the same.
 pub fn game_name(name: &str) -> Result<&'static str, AleError> {
     let wanted = squashed(stem(name));
-    let found = GAMES.iter().find(|(game, _)| squashed(game) == wanted);
-    found.map(|row| row.0).ok_or_else(|| AleError::UnknownGame {
+    let is_meant = |game: &&'static str| squashed(game) == wanted;
+    if let Some(name) = WITHOUT_RULES.into_iter().find(is_meant) {
+        return Err(AleError::NoRules { name });
+    }
+    GAMES.iter().map(|row| row.0).find(is_meant).ok_or_else(|| AleError::UnknownGame {
         name: name.to_owned(),
         nearest: nearest(&wanted),
         count: GAMES.len(),
@@ -112,11 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn roms_without_rules_are_no_games() {
-        for name in ["combat", "joust", "maze_craze", "warlords"] {
-            assert!(game_name(name).is_err(), "{name} would make the emulator exit");
+    fn roms_without_rules_are_known_by_name_and_refused_with_the_reason() {
+        for name in ["combat", "Joust", "ALE/MazeCraze-v5", "warlords"] {
+            let error = game_name(name).expect_err("it would make the emulator exit").to_string();
+            assert!(error.contains("two players") && !error.contains("did you mean"), "{error}");
         }
-        assert_eq!(GAMES.len(), 104);
+        assert_eq!((GAMES.len(), WITHOUT_RULES.len()), (104, 4));
+        assert!(WITHOUT_RULES.iter().all(|name| md5_of(name).is_none()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod games;
 
 pub use emulator::{Emulator, Settings, Status};
 pub use error::AleError;
-pub use games::{GAMES, action_name, game_name, md5_of};
+pub use games::{GAMES, WITHOUT_RULES, action_name, game_name, md5_of};
 
 /// The ALE's version.
 pub const ALE_VERSION: &str = env!("PLIANT_ALE_VERSION");

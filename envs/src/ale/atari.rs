@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Layout of the saved state.
-const STATE_KIND: &str = "pliant atari 2";
+const STATE_KIND: &str = "pliant atari 3";
 const NOOP: u32 = 0;
 const FIRE: u32 = 1;
 
@@ -28,7 +28,37 @@ pub struct Atari {
     spec: EnvSpec,
     noops: ChaCha8Rng,
     lives: u32,
-    running: bool,
+    phase: Phase,
+    /// Points of frames between two episodes of one game; the next step pays them.
+    owed_points: i64,
+}
+
+/// Where the episode and its game stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// No episode is running; the next one starts a game.
+    Over,
+    /// An episode is running.
+    Playing,
+    /// A lost life ended the episode; the next one goes on with its game.
+    BetweenLives,
+}
+
+impl Phase {
+    fn after(step: &Step) -> Self {
+        match (step.is_last(), step.game_goes_on) {
+            (false, _) => Self::Playing,
+            (true, true) => Self::BetweenLives,
+            (true, false) => Self::Over,
+        }
+    }
+
+    fn of_number(number: u64) -> Result<Self, EnvError> {
+        [Self::Over, Self::Playing, Self::BetweenLives]
+            .into_iter()
+            .find(|phase| *phase as u64 == number)
+            .ok_or_else(|| EnvError::State(format!("it has a phase {number} that is none")))
+    }
 }
 
 /// What one decision's frames came to.
@@ -51,7 +81,8 @@ impl Atari {
             preprocessing: Preprocessing::new(&emulator, config.frame_skip, config.screen_size)?,
             noops: ChaCha8Rng::seed_from_u64(0),
             lives: 0,
-            running: false,
+            phase: Phase::Over,
+            owed_points: 0,
             emulator,
             config,
             actions,
@@ -71,13 +102,8 @@ impl Atari {
         } else {
             0
         };
-        let fires = if self.config.fire_on_reset && self.actions.contains(&FIRE) {
-            self.config.frame_skip
-        } else {
-            0
-        };
         let opening = std::iter::repeat_n(NOOP, noops as usize)
-            .chain(std::iter::repeat_n(FIRE, fires as usize));
+            .chain(std::iter::repeat_n(FIRE, self.fires() as usize));
         for action in opening {
             self.emulator.act(action)?;
             let status = self.emulator.status()?;
@@ -88,9 +114,41 @@ impl Atari {
         Ok(())
     }
 
+    /// Frames of FIRE with which an episode begins.
+    fn fires(&self) -> u32 {
+        let presses = self.config.fire_on_reset && self.actions.contains(&FIRE);
+        if presses { self.config.frame_skip } else { 0 }
+    }
+
+    fn start_game(&mut self, seed: Option<u64>) -> Result<(), EnvError> {
+        self.owed_points = 0;
+        if let Some(seed) = seed {
+            self.reseed(seed)?;
+        }
+        self.emulator.reset()?;
+        self.play_opening()?;
+        self.lives = self.emulator.status()?.lives;
+        self.preprocessing.begin(&self.emulator);
+        Ok(())
+    }
+
+    /// The episode after a lost life: the observation stays as it is, unless FIRE is pressed. Should
+    /// the game end meanwhile, the next step reports it.
+    fn continue_game(&mut self) -> Result<(), EnvError> {
+        let fires = self.fires();
+        for _ in 0..fires {
+            self.owed_points += i64::from(self.emulator.act(FIRE)?);
+        }
+        if fires > 0 {
+            self.preprocessing.begin(&self.emulator);
+        }
+        Ok(())
+    }
+
     /// Holds `action` for the frame skip, or until the episode ends.
     fn play(&mut self, action: u32) -> Result<Outcome, EnvError> {
-        let mut outcome = Outcome::default();
+        let points = std::mem::take(&mut self.owed_points);
+        let mut outcome = Outcome { points, ..Outcome::default() };
         for t in 0..self.config.frame_skip {
             outcome.points += i64::from(self.emulator.act(action)?);
             outcome.frames += 1;
@@ -116,6 +174,7 @@ impl Atari {
     fn summary(&self, outcome: &Outcome) -> Step {
         let raw_reward = outcome.points as f32;
         let terminated = self.is_terminated(outcome);
+        let is_game_over = outcome.status.terminal || outcome.status.truncated;
         let no_future = terminated || (self.config.zero_discount_on_life_loss && outcome.lost_life);
         Step {
             reward: self.config.clipped(raw_reward),
@@ -125,7 +184,8 @@ impl Atari {
             discount: if no_future { 0.0 } else { 1.0 },
             frames: outcome.frames,
             lives: outcome.status.lives,
-            ..Step::default()
+            game_goes_on: terminated && !is_game_over && self.config.continue_after_life_loss,
+            task: 0,
         }
     }
 }
@@ -145,29 +205,24 @@ impl Env for Atari {
     }
 
     fn reset(&mut self, seed: Option<u64>, frame: &mut [u8]) -> Result<(), EnvError> {
-        self.running = false;
-        if let Some(seed) = seed {
-            self.reseed(seed)?;
-        }
-        self.emulator.reset()?;
-        self.play_opening()?;
-        self.lives = self.emulator.status()?.lives;
-        self.preprocessing.begin(&self.emulator);
+        let goes_on = self.phase == Phase::BetweenLives && seed.is_none();
+        self.phase = Phase::Over; // should an error cut this short
+        if goes_on { self.continue_game() } else { self.start_game(seed) }?;
         self.preprocessing.observe(frame);
-        self.running = true;
+        self.phase = Phase::Playing;
         Ok(())
     }
 
     fn step(&mut self, action: usize, frame: &mut [u8]) -> Result<Step, EnvError> {
         let count = self.actions.len();
         let &number = self.actions.get(action).ok_or(EnvError::Action { action, count })?;
-        if !self.running {
+        if self.phase != Phase::Playing {
             return Err(EnvError::NeedsReset);
         }
         let outcome = self.play(number)?;
         self.preprocessing.observe(frame);
         let step = self.summary(&outcome);
-        self.running = !step.is_last();
+        self.phase = Phase::after(&step);
         Ok(step)
     }
 
@@ -181,8 +236,9 @@ impl Env for Atari {
     fn save_state(&self) -> Result<Vec<u8>, EnvError> {
         let mut state = StateWriter::new(STATE_KIND);
         state.bytes(self.emulator.game().as_bytes());
-        state.u64(u64::from(self.running));
+        state.u64(self.phase as u64);
         state.u64(u64::from(self.lives));
+        state.u64(self.owed_points as u64);
         state.rng(&self.noops);
         state.bytes(self.preprocessing.observed());
         state.bytes(&self.emulator.save()?);
@@ -196,11 +252,13 @@ impl Env for Atari {
             let saved = String::from_utf8_lossy(saved);
             return Err(EnvError::State(format!("it is of the game {saved}, not {game}")));
         }
-        let (running, lives, noops) = (state.u64()? != 0, state.u64()?, state.rng()?);
+        let phase = Phase::of_number(state.u64()?)?;
+        let (lives, owed_points, noops) = (state.u64()?, state.u64()?, state.rng()?);
         let observed = state.exactly(self.preprocessing.observed().len(), "screen")?;
         self.emulator.restore(state.bytes()?)?;
         self.preprocessing.restore(observed);
-        (self.running, self.lives, self.noops) = (running, lives as u32, noops);
+        (self.phase, self.lives, self.noops) = (phase, lives as u32, noops);
+        self.owed_points = owed_points as i64;
         Ok(())
     }
 }

@@ -10,7 +10,8 @@ use crate::env::{EnvError, StackPadding};
 /// An Atari game. The defaults are DQN Zoo's.
 ///
 /// Machado et al. (2018) differ in `repeat_action_probability` 0.25, `noop_max` 0,
-/// `zero_discount_on_life_loss` false and `full_action_space` true.
+/// `zero_discount_on_life_loss` false and `full_action_space` true. The presets `env_..` hold these and
+/// other protocols.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AtariConfig {
@@ -28,15 +29,20 @@ pub struct AtariConfig {
     /// Zoo, 0 after Machado et al.
     pub noop_max: u32,
     /// A lost life ends the episode (`terminated`), and the reset that follows is a real one, as in
-    /// Gymnasium. Training only. Excludes `zero_discount_on_life_loss`.
+    /// Gymnasium, unless `continue_after_life_loss`. Training only. Excludes
+    /// `zero_discount_on_life_loss`.
     pub terminal_on_life_loss: bool,
     /// A lost life sets that step's discount to 0, and the episode goes on, as in DQN Zoo. Training
     /// only. Excludes `terminal_on_life_loss`.
     pub zero_discount_on_life_loss: bool,
+    /// The reset that follows a lost life goes on with the same game instead of starting another, as
+    /// in Dopamine and Baselines; with `fire_on_reset` it presses FIRE. Needs `terminal_on_life_loss`.
+    pub continue_after_life_loss: bool,
     /// The reward to learn from is clipped to plus or minus this many points, after summing over the
     /// skipped frames; 0 leaves it as it is. Returns are always counted unclipped.
     pub reward_clip: f32,
-    /// All actions of the joystick (18; Skiing takes 9) instead of those that do something in this game.
+    /// All actions of the joystick (18; Skiing and Lost Luggage take 9) instead of those that do
+    /// something in this game.
     pub full_action_space: bool,
     /// The game's mode, one of those it has; unset for its default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,6 +73,7 @@ impl Default for AtariConfig {
             noop_max: 30,
             terminal_on_life_loss: false,
             zero_discount_on_life_loss: true,
+            continue_after_life_loss: false,
             reward_clip: 1.0,
             full_action_space: false,
             mode: None,
@@ -100,6 +107,12 @@ impl AtariConfig {
                 self.terminal_on_life_loss && self.zero_discount_on_life_loss,
                 "terminal_on_life_loss and zero_discount_on_life_loss are both true: a lost life can end the episode or its discount, \
                  set one of them to false"
+                    .to_owned(),
+            ),
+            (
+                self.continue_after_life_loss && !self.terminal_on_life_loss,
+                "continue_after_life_loss is true, but terminal_on_life_loss is false: a game can only go on in another episode where a \
+                 lost life ends one, set both or neither"
                     .to_owned(),
             ),
         ];
@@ -151,6 +164,10 @@ mod tests {
         );
         assert!(
             refused(&AtariConfig { terminal_on_life_loss: true, ..config() }).contains("both true")
+        );
+        assert!(
+            refused(&AtariConfig { continue_after_life_loss: true, ..config() })
+                .contains("terminal_on_life_loss is false")
         );
     }
 

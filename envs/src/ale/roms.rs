@@ -1,7 +1,7 @@
 //! Finding the ROMs at run time.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
 };
 
@@ -16,13 +16,22 @@ pub fn rom_folder(configured: Option<&Path>) -> Result<PathBuf, EnvError> {
     let named =
         configured.map(Path::to_owned).or_else(|| env::var_os("PLIANT_ROMS").map(PathBuf::from));
     match named {
-        Some(folder) if folder.is_dir() => Ok(folder),
-        Some(folder) => {
-            Err(missing(&format!("the ROM folder {} does not exist", folder.display())))
-        }
+        Some(folder) => match unusable(&folder) {
+            None => Ok(folder),
+            Some(why) => Err(missing(&format!("the ROM folder {} {why}", folder.display()))),
+        },
         None => places()
             .find(|folder| folder.is_dir())
             .ok_or_else(|| missing("the Atari ROMs are not here")),
+    }
+}
+
+/// Why a folder cannot be used, as the rest of a sentence; `None` if it can.
+fn unusable(folder: &Path) -> Option<String> {
+    match fs::metadata(folder) {
+        Ok(found) if found.is_dir() => None,
+        Ok(_) => Some("is not a folder".to_owned()),
+        Err(error) => Some(format!("cannot be opened ({error})")),
     }
 }
 
@@ -48,6 +57,16 @@ mod tests {
     fn a_configured_folder_that_is_missing_is_named_with_the_way_out() {
         let error = rom_folder(Some(Path::new("/nowhere/roms"))).expect_err("missing").to_string();
         assert!(error.contains("/nowhere/roms") && error.contains("scripts/setup"), "{error}");
+    }
+
+    /// Permissions mean nothing to root, but no user can look below a regular file.
+    #[test]
+    fn a_folder_that_cannot_be_looked_into_is_refused_with_the_systems_reason() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let below = rom_folder(Some(&file.path().join("roms"))).expect_err("below a file");
+        assert!(below.to_string().contains("cannot be opened (Not a directory"), "{below}");
+        let file = rom_folder(Some(file.path())).expect_err("a file").to_string();
+        assert!(file.contains("is not a folder: run scripts/setup"), "{file}");
     }
 
     #[test]

@@ -1,17 +1,6 @@
-//! Labelled images, and where they lie.
+//! Labelled images by class.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
-
-use sha2::{Digest, Sha256};
-
-use super::idx::Idx;
-use crate::{
-    env::{EnvError, FrameShape},
-    folders,
-};
+use crate::env::{EnvError, FrameShape};
 
 /// Which images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +11,16 @@ pub enum Split {
     Test,
 }
 
-/// MNIST's files as `(name, sha256)`: training images and labels, test images and labels.
-pub(super) const MNIST_FILES: [(&str, &str); 4] = [
-    ("train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
-    ("train-labels-idx1-ubyte", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
-    ("t10k-images-idx3-ubyte", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
-    ("t10k-labels-idx1-ubyte", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
-];
+/// Images as their files hold them, in the files' order.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct LabelledImages {
+    /// Shape of one image.
+    pub shape: FrameShape,
+    /// u8 `[count, shape]`
+    pub images: Vec<u8>,
+    /// `[count]`
+    pub labels: Vec<u8>,
+}
 
 /// Images of one split, sorted by class.
 #[derive(Debug)]
@@ -48,44 +40,26 @@ impl Dataset {
         labels: &[u8],
         classes: usize,
     ) -> Result<Self, EnvError> {
-        if images.len() != labels.len() * shape.len() {
-            let count = images.len() / shape.len();
+        let count = images.len().checked_div(shape.len()).unwrap_or(0);
+        if count != labels.len() || images.len() != count * shape.len() {
             return Err(EnvError::Invalid(format!(
-                "there are {count} images but {} labels",
+                "there are {count} images in {} bytes but {} labels",
+                images.len(),
                 labels.len()
             )));
         }
-        let mut members = vec![Vec::new(); classes];
-        for (place, &label) in labels.iter().enumerate() {
-            let class = members.get_mut(usize::from(label));
-            class
-                .ok_or_else(|| {
-                    EnvError::Invalid(format!(
-                        "image {place} has label {label}: labels are 0 to {}",
-                        classes - 1
-                    ))
-                })?
-                .push(place as u32);
-        }
-        if let Some(class) = members.iter().position(Vec::is_empty) {
-            return Err(EnvError::Invalid(format!("class {class} has no image")));
-        }
-        Ok(Self { shape, images, classes: members })
+        Ok(Self { shape, images, classes: members(labels, classes)? })
     }
 
-    /// MNIST from the data folder `data`, its checksums checked.
-    pub fn mnist(data: &Path, split: Split) -> Result<Self, EnvError> {
-        let files = match split {
-            Split::Train => [0, 1],
-            Split::Test => [2, 3],
-        };
-        let [images, labels] =
-            files.map(|file| read_checked(&data.join("mnist"), MNIST_FILES[file]));
-        let (images, labels) = (images?, labels?);
-        let &[_, height, width] = images.shape.as_slice() else {
-            return Err(EnvError::Invalid(format!("MNIST's images have shape {:?}", images.shape)));
-        };
-        Self::new(FrameShape { channels: 1, height, width }, images.data, &labels.data, 10)
+    /// The same images under other labels, `[count]`.
+    pub fn relabelled(self, labels: &[u8]) -> Result<Self, EnvError> {
+        let classes = self.classes();
+        Self::new(self.shape, self.images, labels, classes)
+    }
+
+    /// How many images there are.
+    pub fn count(&self) -> usize {
+        self.images.len() / self.shape.len()
     }
 
     /// How many classes there are.
@@ -106,32 +80,20 @@ impl Dataset {
     }
 }
 
-/// Where the data sets lie: `configured`, else `PLIANT_DATA`, else `~/.cache/pliant/data`.
-pub fn data_folder(configured: Option<&Path>) -> PathBuf {
-    let named = env::var_os("PLIANT_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
-    configured.map(Path::to_owned).or(named).unwrap_or_else(|| folders::cache().join("data"))
-}
-
-fn read_checked(folder: &Path, (name, expected): (&str, &str)) -> Result<Idx, EnvError> {
-    let path = folder.join(name);
-    let bytes = fs::read(&path).map_err(|error| {
-        EnvError::Invalid(format!(
-            "MNIST is not in {} ({name}: {error}): run `pliant fetch mnist`, or set PLIANT_DATA to the folder that holds mnist/{name}",
-            folder.display()
-        ))
-    })?;
-    let found = sha256(&bytes);
-    if found != expected {
-        let path = path.display();
-        return Err(EnvError::Invalid(format!(
-            "{path} has sha256 {found}, not MNIST's {expected}: remove it and run `pliant fetch mnist`"
-        )));
+/// For every class the places of its images.
+fn members(labels: &[u8], classes: usize) -> Result<Vec<Vec<u32>>, EnvError> {
+    let mut members = vec![Vec::new(); classes];
+    for (place, &label) in labels.iter().enumerate() {
+        let class = members.get_mut(usize::from(label)).ok_or_else(|| {
+            let last = classes - 1;
+            EnvError::Invalid(format!("image {place} has label {label}: labels are 0 to {last}"))
+        })?;
+        class.push(place as u32);
     }
-    Idx::parse(&bytes).map_err(|reason| EnvError::Invalid(format!("{} {reason}", path.display())))
-}
-
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    if let Some(class) = members.iter().position(Vec::is_empty) {
+        return Err(EnvError::Invalid(format!("class {class} has no image")));
+    }
+    Ok(members)
 }
 
 #[cfg(test)]
@@ -153,35 +115,21 @@ mod tests {
 
     #[test]
     fn data_that_does_not_fit_is_refused() {
-        assert_eq!(refused(vec![1, 2], &[0, 1]), "there are 1 images but 2 labels");
+        assert_eq!(refused(vec![1, 2], &[0, 1]), "there are 1 images in 2 bytes but 2 labels");
         assert_eq!(refused(vec![1, 2, 3, 4], &[0, 2]), "image 1 has label 2: labels are 0 to 1");
+        assert_eq!(refused(vec![1, 2, 3], &[1]), "there are 1 images in 3 bytes but 1 labels");
         assert_eq!(refused(vec![1, 2], &[1]), "class 0 has no image");
     }
 
     #[test]
-    fn missing_and_altered_files_are_answered_with_the_way_out() {
-        let data = tempfile::tempdir().expect("a folder");
-        let error = || Dataset::mnist(data.path(), Split::Train).expect_err("no data").to_string();
-        assert!(error().contains("run `pliant fetch mnist`"), "{}", error());
-        fs::create_dir(data.path().join("mnist")).expect("a folder");
-        fs::write(data.path().join("mnist").join(MNIST_FILES[0].0), "other").expect("written");
-        assert!(
-            error().contains(
-                "has sha256 d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"
-            ),
-            "{}",
-            error()
+    fn other_labels_sort_the_same_images_anew() {
+        let data = Dataset::new(SHAPE, vec![1, 2, 3, 4, 5, 6], &[1, 0, 1], 2).expect("good data");
+        let other = data.relabelled(&[0, 1, 1]).expect("good labels");
+        assert_eq!((other.class_len(0), other.class_len(1), other.count()), (1, 2, 3));
+        assert_eq!((other.image(0, 0), other.image(1, 0)), (&[1, 2][..], &[3, 4][..]));
+        assert_eq!(
+            other.relabelled(&[0, 1]).expect_err("too few").to_string(),
+            "there are 3 images in 6 bytes but 2 labels"
         );
-    }
-
-    #[test]
-    fn mnist_is_what_it_should_be() {
-        let data = data_folder(None);
-        let train = Dataset::mnist(&data, Split::Train).expect("run `pliant fetch mnist` first");
-        let test = Dataset::mnist(&data, Split::Test).expect("run `pliant fetch mnist` first");
-        let sizes = |data: &Dataset| (0..10).map(|class| data.class_len(class)).collect::<Vec<_>>();
-        assert_eq!(sizes(&train), [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
-        assert_eq!(sizes(&test), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
-        assert_eq!(train.shape, FrameShape { channels: 1, height: 28, width: 28 });
     }
 }

