@@ -76,6 +76,7 @@ impl GymnasiumEnv {
     fn observation(&self) -> Array3<u8> {
         let frame = self.spec.frame;
         let shape = (self.spec.frame_stack * frame.channels, frame.height, frame.width);
+        // The stack has as many bytes by construction; the trait forbids errors, this module panics.
         Array3::from_shape_vec(shape, self.stack.clone()).unwrap_or_default()
     }
 }

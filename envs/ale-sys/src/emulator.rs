@@ -402,7 +402,7 @@ mod tests {
         for (name, _) in crate::GAMES {
             let mut game = Emulator::load(settings(name), 1).expect(name);
             game.reset().expect(name);
-            game.act(1).expect(name);
+            game.act(0).expect(name);
             assert_eq!(game.screen().len(), game.height() * game.width());
             assert!(
                 game.width() == 160 && (210..=250).contains(&game.height()),

@@ -108,8 +108,12 @@ impl Pool {
     /// Waits until all are done; the error is that of the first environment that has one.
     pub(super) fn wait(&mut self) -> Result<(), EnvError> {
         self.done.recv().map_err(|_| gone())?;
-        let errors = (0..self.shared.slots.len()).map(|index| self.slot(index).error.take());
-        errors.fold(Ok(()), |first, error| first.and(error.map_or(Ok(()), Err)))
+        let mut first = None;
+        for index in 0..self.shared.slots.len() {
+            let error = self.slot(index).error.take();
+            first = first.or(error);
+        }
+        first.map_or(Ok(()), Err)
     }
 }
 

@@ -44,18 +44,19 @@ impl Slot {
         self.error = result.err().map(|error| self.named(error));
     }
 
-    fn reset(&mut self, seed: u64, row: Row<'_>) -> Result<(), EnvError> {
-        *row.step = Step::default();
+    fn reset(&mut self, seed: u64, Row { frame, step, .. }: Row<'_>) -> Result<(), EnvError> {
+        *step = Step::default();
         self.task = 0;
-        self.env.reset(Some(seed), row.frame)
+        self.env.reset(Some(seed), frame)
     }
 
     fn step(&mut self, action: usize, row: Row<'_>) -> Result<(), EnvError> {
-        *row.step = self.env.step(action, row.frame)?;
-        self.task = row.step.task;
-        if row.step.is_last() {
-            row.final_frame.copy_from_slice(row.frame);
-            self.env.reset(None, row.frame)?;
+        let Row { frame, final_frame, step } = row;
+        *step = self.env.step(action, frame)?;
+        self.task = step.task;
+        if step.is_last() {
+            final_frame.copy_from_slice(frame);
+            self.env.reset(None, frame)?;
         }
         Ok(())
     }
