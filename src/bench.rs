@@ -28,11 +28,16 @@ pub struct Load {
     pub seed: u64,
 }
 
-/// What does the same work with nothing around it, to compare with; answers how long a number of
-/// steps of every environment took.
-pub type Bare<'a> = Box<dyn FnMut(usize) -> Result<Duration, EnvError> + 'a>;
+/// The emulator alone, to compare with, where the environments have one.
+pub struct Bare {
+    /// Emulators that can stand in a vector.
+    pub in_step: Arc<dyn EnvFactory>,
+    /// How long so many of them take on so many threads for so many steps each, if no thread waits
+    /// for another.
+    pub free: Box<dyn Fn(usize, usize, usize) -> Result<Duration, EnvError>>,
+}
 
-/// What was measured. Speeds are medians over rounds.
+/// What was measured. Speeds and shares are medians over rounds.
 #[derive(Clone, Debug, Serialize)]
 pub struct EnvSpeed {
     /// What is played.
@@ -51,55 +56,73 @@ pub struct EnvSpeed {
     pub frames_per_s: f64,
     /// Decisions per second of each round.
     pub agent_steps_per_s_by_round: Vec<f64>,
-    /// Decisions per second of the emulator alone on as many threads, where there is one.
+    /// Decisions per second of the emulators alone in the same vector: all wait for the slowest,
+    /// as the environments do.
     pub bare_agent_steps_per_s: Option<f64>,
-    /// Share of the time that the emulator alone would have taken: median of the rounds' ratios.
+    /// Share of the environments' time that those emulators take.
     pub emulation_share: Option<f64>,
+    /// Decisions per second of the emulators alone on as many threads, none of which waits for
+    /// another.
+    pub free_agent_steps_per_s: Option<f64>,
+    /// Share of the environments' time that those take.
+    pub free_emulation_share: Option<f64>,
     /// Resident memory after the first round, in bytes.
     pub rss_first_round_bytes: Option<u64>,
     /// Resident memory after the last round, in bytes.
     pub rss_last_round_bytes: Option<u64>,
 }
 
-/// Steps environments with random actions, in rounds that alternate with the bare emulator's.
+/// Steps environments with random actions, in rounds that alternate with the bare emulators'.
 pub fn envs(
     factory: Arc<dyn EnvFactory>,
     load: Load,
-    mut bare: Option<Bare<'_>>,
+    bare: Option<&Bare>,
 ) -> Result<EnvSpeed, EnvError> {
     let mut player = Player::new(factory, load)?;
-    let steps_each = load.steps.div_ceil(load.envs);
-    player.play(steps_each.div_ceil(10))?; // warms caches up
+    let mut alone = bare.map(|bare| Player::new(Arc::clone(&bare.in_step), load)).transpose()?;
+    let steps = load.steps.div_ceil(load.envs);
+    let threads = player.envs.threads();
+    player.play(steps.div_ceil(10))?; // warms caches up
     let mut rounds = Vec::new();
     let mut memory = Vec::new();
     for _ in 0..load.rounds {
-        let ours = player.play(steps_each)?;
-        let alone = bare.as_mut().map(|bare| bare(steps_each)).transpose()?;
-        rounds.push(Round { ours, alone });
+        rounds.push(Round {
+            ours: player.play(steps)?.as_secs_f64(),
+            in_step: alone.as_mut().map(|alone| seconds(alone.play(steps))).transpose()?,
+            free: bare.map(|bare| seconds((bare.free)(load.envs, threads, steps))).transpose()?,
+        });
         memory.push(resident_bytes());
     }
-    let count = (steps_each * load.envs) as f64;
-    let speeds: Vec<f64> = rounds.iter().map(|round| count / round.ours.as_secs_f64()).collect();
+    let count = (steps * load.envs) as f64;
+    let speeds: Vec<f64> = rounds.iter().map(|round| count / round.ours).collect();
     let agent_steps_per_s = median(&speeds);
     Ok(EnvSpeed {
         tasks: player.envs.spec().tasks.clone(),
         envs: load.envs,
-        threads: player.envs.threads(),
+        threads,
         device: "cpu",
-        steps_per_round: steps_each * load.envs,
+        steps_per_round: steps * load.envs,
         agent_steps_per_s,
         frames_per_s: agent_steps_per_s * player.frames as f64 / player.steps as f64,
         agent_steps_per_s_by_round: speeds,
-        bare_agent_steps_per_s: median_of(&rounds, |_, alone| count / alone),
-        emulation_share: median_of(&rounds, |ours, alone| alone / ours),
+        bare_agent_steps_per_s: median_of(&rounds, |round| Some(count / round.in_step?)),
+        emulation_share: median_of(&rounds, |round| Some(round.in_step? / round.ours)),
+        free_agent_steps_per_s: median_of(&rounds, |round| Some(count / round.free?)),
+        free_emulation_share: median_of(&rounds, |round| Some(round.free? / round.ours)),
         rss_first_round_bytes: memory.first().copied().flatten(),
         rss_last_round_bytes: memory.last().copied().flatten(),
     })
 }
 
+/// Seconds that the same steps took.
 struct Round {
-    ours: Duration,
-    alone: Option<Duration>,
+    ours: f64,
+    in_step: Option<f64>,
+    free: Option<f64>,
+}
+
+fn seconds(duration: Result<Duration, EnvError>) -> Result<f64, EnvError> {
+    duration.map(|duration| duration.as_secs_f64())
 }
 
 /// Environments under random actions.
@@ -114,7 +137,8 @@ struct Player {
 impl Player {
     fn new(factory: Arc<dyn EnvFactory>, load: Load) -> Result<Self, EnvError> {
         let mut envs = VectorEnv::new(factory, Role::Training, load.envs, load.threads)?;
-        let seeds: Vec<u64> = (0..load.envs as u64).map(|env| load.seed + env).collect();
+        let seeds: Vec<u64> =
+            (0..load.envs as u64).map(|env| load.seed.wrapping_add(env)).collect();
         envs.reset(&seeds)?;
         let draws = Seeds::new(load.seed).stream("bench/actions");
         Ok(Self { actions: vec![0; load.envs], envs, draws, steps: 0, frames: 0 })
@@ -135,13 +159,9 @@ impl Player {
     }
 }
 
-/// The median of a figure of the rounds that were compared with the bare emulator, from the seconds
-/// of both.
-fn median_of(rounds: &[Round], figure: impl Fn(f64, f64) -> f64) -> Option<f64> {
-    let compared = rounds
-        .iter()
-        .filter_map(|round| Some(figure(round.ours.as_secs_f64(), round.alone?.as_secs_f64())));
-    let figures: Vec<f64> = compared.collect();
+/// The median of what the rounds have of a figure.
+fn median_of(rounds: &[Round], figure: impl Fn(&Round) -> Option<f64>) -> Option<f64> {
+    let figures: Vec<f64> = rounds.iter().filter_map(figure).collect();
     (!figures.is_empty()).then(|| median(&figures))
 }
 
@@ -172,11 +192,11 @@ mod tests {
 
     #[test]
     fn rounds_without_a_bare_emulator_have_no_share() {
-        let second = Duration::from_secs(1);
-        let alone = [Round { ours: second * 2, alone: None }];
-        assert_eq!(median_of(&alone, |ours, alone| alone / ours), None);
-        let compared = [Round { ours: second * 4, alone: Some(second * 3) }];
-        assert_eq!(median_of(&compared, |ours, alone| alone / ours), Some(0.75));
+        let share = |round: &Round| Some(round.in_step? / round.ours);
+        let alone = [Round { ours: 2.0, in_step: None, free: None }];
+        assert_eq!(median_of(&alone, share), None);
+        let compared = [Round { ours: 4.0, in_step: Some(3.0), free: None }];
+        assert_eq!(median_of(&compared, share), Some(0.75));
     }
 
     #[test]

@@ -211,16 +211,16 @@ pub struct BenchEnvArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// Environments that step together
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value = "8", value_parser = at_least_one(4096))]
     pub(crate) envs: usize,
     /// Threads that step them; 0 takes one per core
-    #[arg(long, value_name = "T", default_value_t = 0)]
+    #[arg(long, value_name = "T", default_value = "0", value_parser = up_to(1024))]
     pub(crate) threads: usize,
     /// Rounds, of which the median counts
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one(1_000_000))]
     pub(crate) rounds: usize,
     /// Agent steps per round, over all environments
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value = "20000", value_parser = at_least_one(u32::MAX))]
     pub(crate) steps: usize,
     /// Seed of the environments and the actions
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -228,6 +228,14 @@ pub struct BenchEnvArgs {
     /// Do not measure the emulator alone
     #[arg(long)]
     pub(crate) no_bare: bool,
+}
+
+fn at_least_one(most: u32) -> impl TypedValueParser<Value = usize> {
+    clap::value_parser!(u32).range(1..=i64::from(most)).map(|number| number as usize)
+}
+
+fn up_to(most: u32) -> impl TypedValueParser<Value = usize> {
+    clap::value_parser!(u32).range(..=i64::from(most)).map(|number| number as usize)
 }
 
 /// Runs the program with these plug-ins on the process's arguments. Exit codes: 0 done, 1 the run

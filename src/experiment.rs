@@ -14,7 +14,7 @@ use pliant_core::{
     seeds::Seeds,
     tch::Device,
 };
-use pliant_envs::env::EnvFactory;
+use pliant_envs::env::{EnvFactory, Role};
 
 use crate::{
     config::{Config, KindTable},
@@ -57,6 +57,8 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
     let threads = device::set_threads(config.run.threads);
     let seeds = Seeds::new(config.run.seed);
     let factory = config.env.build(&plugins.envs)?;
+    // Some environments can only be made for so many at most.
+    factory.make(Role::Training, config.run.num_envs).map_err(|error| format!("[env]: {error}"))?;
     let mut interventions =
         Interventions::new(build_all(&config.interventions, &plugins.interventions)?, &seeds);
     let probes = Probes::new(build_all(&config.probes, &plugins.probes)?, &seeds);

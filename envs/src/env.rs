@@ -120,6 +120,11 @@ pub trait Env: Send {
     /// range, or if the episode is over or none has begun.
     fn step(&mut self, action: usize, frame: &mut [u8]) -> Result<Step, EnvError>;
 
+    /// Which of [`EnvSpec::tasks`] it plays now.
+    fn task(&self) -> u32 {
+        0
+    }
+
     /// The present state as a picture.
     fn render(&mut self) -> Picture;
 

@@ -38,7 +38,6 @@ impl Batch {
 }
 
 /// Environments of one factory, stepped together.
-#[derive(Debug)]
 pub struct VectorEnv {
     spec: EnvSpec,
     pool: Pool, // dropped, and its threads ended, before the batch they write to
@@ -49,10 +48,7 @@ pub struct VectorEnv {
 impl VectorEnv {
     /// Makes `num_envs` environments on `threads` threads; 0 threads for as many as there are
     /// processors. More threads than environments are not started.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "callers share their factory; it may come to be kept, to replace a broken instance"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "callers hold their factory in an Arc")]
     pub fn new(
         factory: Arc<dyn EnvFactory>,
         role: Role,
@@ -92,9 +88,9 @@ impl VectorEnv {
     pub fn reset(&mut self, seeds: &[u64]) -> Result<&Batch, EnvError> {
         self.check_count(seeds.len(), "seeds")?;
         self.check_idle("reset")?;
+        self.stepping = true;
         self.pool.send(|index| Job::Reset(seeds[index]))?;
-        self.pool.wait()?;
-        Ok(&self.batch)
+        self.recv()
     }
 
     /// Hands out one action for every environment and returns at once.
@@ -160,6 +156,13 @@ impl VectorEnv {
             return Ok(());
         }
         Err(EnvError::Failed(format!("{what} while actions are under way: call recv first")))
+    }
+}
+
+impl std::fmt::Debug for VectorEnv {
+    /// Without the batch, which the threads may be writing.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{:?}, {}", self.pool, if self.stepping { "stepping" } else { "idle" })
     }
 }
 

@@ -20,20 +20,6 @@ pub fn run(args: &BenchArgs, plugins: &Plugins) -> Outcome {
 }
 
 fn env(args: &BenchEnvArgs, plugins: &Plugins) -> Outcome {
-    let load = load(args)?;
-    let set = std::iter::once(format!("env.kind={}", args.env)).chain(args.set.clone()).collect();
-    let options = Options { set, ..Options::default() };
-    let layers = config::layers(&options).map_err(Failure::Input)?;
-    let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
-    let factory: Arc<dyn EnvFactory> = config.env.build(&plugins.envs).map_err(Failure::Input)?;
-    let threads = VectorThreads::of(load);
-    let bare = if args.no_bare { None } else { bare(&config.env, load.envs, threads.0)? };
-    let speed = bench::envs(factory, load, bare)?;
-    println!("{}", serde_json::to_string(&speed).expect("plain data"));
-    Ok(())
-}
-
-fn load(args: &BenchEnvArgs) -> Outcome<Load> {
     let load = Load {
         envs: args.envs,
         threads: args.threads,
@@ -41,30 +27,21 @@ fn load(args: &BenchEnvArgs) -> Outcome<Load> {
         steps: args.steps,
         seed: args.seed,
     };
-    for (option, value) in
-        [("--envs", load.envs), ("--rounds", load.rounds), ("--steps", load.steps)]
-    {
-        if value == 0 {
-            return Err(Failure::Input(format!("{option} is 0, expected at least 1")));
-        }
-    }
-    Ok(load)
-}
-
-/// As many threads as the vector starts.
-struct VectorThreads(usize);
-
-impl VectorThreads {
-    fn of(load: Load) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self(if load.threads == 0 { cores } else { load.threads }.min(load.envs))
-    }
+    let set = std::iter::once(format!("env.kind={}", args.env)).chain(args.set.clone()).collect();
+    let options = Options { set, ..Options::default() };
+    let layers = config::layers(&options).map_err(Failure::Input)?;
+    let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
+    let factory: Arc<dyn EnvFactory> = config.env.build(&plugins.envs).map_err(Failure::Input)?;
+    let bare = if args.no_bare { None } else { bare(&config.env)? };
+    let speed = bench::envs(factory, load, bare.as_ref())?;
+    println!("{}", serde_json::to_string(&speed).expect("plain data"));
+    Ok(())
 }
 
 /// The emulator alone, where the environment has one.
 #[cfg(feature = "atari")]
-fn bare(env: &KindTable, envs: usize, threads: usize) -> Outcome<Option<Bare<'static>>> {
-    use pliant_envs::ale::{AtariConfig, AtariFactory, BareEmulators};
+fn bare(env: &KindTable) -> Outcome<Option<Bare>> {
+    use pliant_envs::ale::{AtariConfig, AtariFactory, BareFactory};
     if env.kind != "atari" {
         return Ok(None);
     }
@@ -73,12 +50,13 @@ fn bare(env: &KindTable, envs: usize, threads: usize) -> Outcome<Option<Bare<'st
         .clone()
         .try_into()
         .map_err(|error| Failure::Input(format!("[env]: {error}")))?;
-    let factory = AtariFactory::new(config)?;
-    let mut emulators = BareEmulators::new(&factory, envs, threads)?;
-    Ok(Some(Box::new(move |steps| emulators.run(steps))))
+    let emulators = Arc::new(BareFactory::new(AtariFactory::new(config)?));
+    let in_step: Arc<dyn EnvFactory> = emulators.clone();
+    let free = move |envs, threads, steps| emulators.run_free(envs, threads, steps);
+    Ok(Some(Bare { in_step, free: Box::new(free) }))
 }
 
 #[cfg(not(feature = "atari"))]
-fn bare(_env: &KindTable, _envs: usize, _threads: usize) -> Outcome<Option<Bare<'static>>> {
+fn bare(_env: &KindTable) -> Outcome<Option<Bare>> {
     Ok(None)
 }

@@ -1,6 +1,7 @@
 //! The program as its users run it.
 
 mod bad_input;
+mod bench;
 mod classification;
 mod common;
 mod evaluation;

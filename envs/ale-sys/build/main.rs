@@ -82,6 +82,7 @@ fn write_game_table(source: &Path, out: &Path) {
 
 /// Writes the files that we change, with the changes, below `patched`.
 fn write_patched(root: &Path, patched: &Path) {
+    let _ = fs::remove_dir_all(patched); // an earlier build's, or nothing
     let mut files: BTreeMap<&str, String> = BTreeMap::new();
     for patch in patches::PATCHES {
         let text = files.entry(patch.file).or_insert_with(|| read(&root.join(patch.file)));

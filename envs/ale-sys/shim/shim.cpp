@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -55,7 +56,8 @@ const char* pliant_ale_error() { return last_error.c_str(); }
 ALEInterface* pliant_ale_new() {
   ALEInterface* made = nullptr;
   guarded([&] {
-    Logger::setMode(Logger::Error);
+    static std::once_flag quiet;
+    std::call_once(quiet, [] { Logger::setMode(Logger::Error); });
     made = new ALEInterface();
     return 0;
   });

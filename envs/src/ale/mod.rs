@@ -12,7 +12,7 @@ mod roms;
 mod scores;
 
 pub use atari::Atari;
-pub use bare::BareEmulators;
+pub use bare::BareFactory;
 pub use config::AtariConfig;
 pub use continual::{ContinualAtariConfig, ContinualAtariFactory, SharedSettings};
 pub use factory::AtariFactory;

@@ -9,18 +9,23 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering, fence},
     },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
-use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam::channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 
 use super::{
     rows::Rows,
     slot::{Job, Slot},
 };
 use crate::env::EnvError;
+
+/// How long a thread that waits stays awake. Waking up takes nearly as long, and two threads would
+/// pay for it at every step.
+const AWAKE: Duration = Duration::from_micros(100);
 
 /// What the threads share.
 struct Shared {
@@ -31,7 +36,6 @@ struct Shared {
     left: AtomicUsize,
     rows: Rows,
     shares: Vec<Range<usize>>,
-    finished: Sender<()>,
 }
 
 /// The threads and their environments.
@@ -54,21 +58,24 @@ impl Pool {
             left: AtomicUsize::new(0),
             rows,
             shares: (0..threads).map(share).collect(),
-            finished,
         });
         let mut pool = Self { shared, bells: Vec::new(), done, threads: Vec::new() };
         for thread in 0..threads {
-            pool.add_thread(thread)?;
+            pool.add_thread(thread, finished.clone())?;
         }
         Ok(pool)
     }
 
-    fn add_thread(&mut self, thread: usize) -> Result<(), EnvError> {
+    fn add_thread(&mut self, thread: usize, finished: Sender<()>) -> Result<(), EnvError> {
         let (bell, ring) = bounded(1);
         let shared = Arc::clone(&self.shared);
         let handle = thread::Builder::new()
             .name(format!("envs {thread}"))
-            .spawn(move || ring.iter().for_each(|()| shared.work(thread)))
+            .spawn(move || {
+                while patiently(&ring).is_some() {
+                    shared.work(thread, &finished);
+                }
+            })
             .map_err(|error| {
                 EnvError::Failed(format!("no thread for the environments: {error}"))
             })?;
@@ -96,8 +103,9 @@ impl Pool {
         for taken in &self.shared.taken {
             taken.store(false, Ordering::Release);
         }
+        // A thread whose bell still rings from the last job answers it after this, and sees it.
+        fence(Ordering::SeqCst);
         for bell in &self.bells {
-            // One that has not come for the last job yet finds this one.
             if let Err(TrySendError::Disconnected(())) = bell.try_send(()) {
                 return Err(gone());
             }
@@ -107,7 +115,7 @@ impl Pool {
 
     /// Waits until all are done; the error is that of the first environment that has one.
     pub(super) fn wait(&mut self) -> Result<(), EnvError> {
-        self.done.recv().map_err(|_| gone())?;
+        patiently(&self.done).ok_or_else(gone)?;
         let mut first = None;
         for index in 0..self.shared.slots.len() {
             let error = self.slot(index).error.take();
@@ -139,25 +147,39 @@ impl Shared {
     }
 
     /// A thread's own share in order, then what the others have left, from their ends.
-    fn work(&self, thread: usize) {
+    fn work(&self, thread: usize, finished: &Sender<()>) {
+        fence(Ordering::SeqCst);
         let others = (1..self.shares.len()).map(|step| (thread + step) % self.shares.len());
         let left = others.flat_map(|other| self.shares[other].clone().rev());
         for index in self.shares[thread].clone().chain(left) {
             if !self.taken[index].swap(true, Ordering::AcqRel) {
-                self.work_on(index);
+                self.work_on(index, finished);
             }
         }
     }
 
-    fn work_on(&self, index: usize) {
+    fn work_on(&self, index: usize, finished: &Sender<()>) {
         // SAFETY: whoever took the index has its row alone; the batch belongs to the threads from
         // `send` until `left` is 0.
         let row = unsafe { self.rows.row(index) };
         self.lock(index).work(row);
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let _ = self.finished.send(()); // nobody takes it if the pool is being dropped
+            let _ = finished.send(()); // nobody takes it if the pool is being dropped
         }
     }
+}
+
+/// Waits for a message, awake at first and then asleep; `None` if none will come.
+fn patiently(receiver: &Receiver<()>) -> Option<()> {
+    let started = Instant::now();
+    while started.elapsed() < AWAKE {
+        match receiver.try_recv() {
+            Ok(()) => return Some(()),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => thread::yield_now(),
+        }
+    }
+    receiver.recv().ok()
 }
 
 fn gone() -> EnvError {

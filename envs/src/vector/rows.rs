@@ -5,8 +5,8 @@ use std::ptr::NonNull;
 use super::Batch;
 use crate::env::Step;
 
-/// Where a batch's rows lie. One allocation serves all environments, and each writes its own row in
-/// place: a frame is not copied between the emulator's screen and whoever takes the batch.
+/// Where a batch's rows lie. One allocation serves all environments, and each writes its observation
+/// into its own row: no thread hands frames on.
 #[derive(Debug)]
 pub(super) struct Rows {
     frames: NonNull<u8>,

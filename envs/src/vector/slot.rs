@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::rows::Row;
-use crate::env::{Env, EnvError, EnvSpec, Step};
+use crate::env::{Env, EnvError, Step};
 
 /// What an environment is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +26,11 @@ pub(super) struct Slot {
     /// Why the last job failed.
     pub error: Option<EnvError>,
     index: usize,
-    task: u32,
 }
 
 impl Slot {
     pub(super) fn new(index: usize, env: Box<dyn Env>) -> Self {
-        Self { env, job: Job::Reset(0), error: None, index, task: 0 }
+        Self { env, job: Job::Reset(0), error: None, index }
     }
 
     /// Does the job; a panic becomes an error.
@@ -46,14 +45,12 @@ impl Slot {
 
     fn reset(&mut self, seed: u64, Row { frame, step, .. }: Row<'_>) -> Result<(), EnvError> {
         *step = Step::default();
-        self.task = 0;
         self.env.reset(Some(seed), frame)
     }
 
     fn step(&mut self, action: usize, row: Row<'_>) -> Result<(), EnvError> {
         let Row { frame, final_frame, step } = row;
         *step = self.env.step(action, frame)?;
-        self.task = step.task;
         if step.is_last() {
             final_frame.copy_from_slice(frame);
             self.env.reset(None, frame)?;
@@ -79,7 +76,7 @@ impl Slot {
 
     /// The error with the environment's place and what it plays.
     fn named(&self, error: EnvError) -> EnvError {
-        let name = format!("environment {}{}", self.index, playing(self.env.spec(), self.task));
+        let name = format!("environment {}{}", self.index, playing(self.env.as_ref()));
         match error {
             EnvError::Invalid(text) => EnvError::Invalid(format!("{name}: {text}")),
             EnvError::State(text) => EnvError::State(format!("{name}: {text}")),
@@ -89,8 +86,9 @@ impl Slot {
 }
 
 /// ` (pong)`
-fn playing(spec: &EnvSpec, task: u32) -> String {
-    spec.tasks.get(task as usize).map(|name| format!(" ({name})")).unwrap_or_default()
+fn playing(env: &dyn Env) -> String {
+    let name = env.spec().tasks.get(env.task() as usize);
+    name.map(|name| format!(" ({name})")).unwrap_or_default()
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> EnvError {

@@ -1,5 +1,10 @@
 //! A counting environment shows what the vector does with many.
 
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
 use super::*;
 use crate::env::{Env, FrameShape, StackPadding};
 
@@ -9,13 +14,17 @@ struct Counting {
     spec: EnvSpec,
     seed: u64,
     at: u64,
+    met: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
-struct Factory(EnvSpec);
+struct Factory(EnvSpec, Arc<AtomicUsize>);
 
-/// Actions that misbehave.
+/// Waits until two environments have taken this action; panics if the other does not come.
+const MEET: usize = 6;
+/// Takes long.
 const SLOW: usize = 7;
+/// Actions that misbehave.
 const FAIL: usize = 8;
 const PANIC: usize = 9;
 
@@ -33,6 +42,14 @@ impl Env for Counting {
 
     fn step(&mut self, action: usize, frame: &mut [u8]) -> Result<Step, EnvError> {
         assert_ne!(action, PANIC, "told to panic");
+        if action == MEET {
+            self.met.fetch_add(1, Ordering::SeqCst);
+            let started = Instant::now();
+            while self.met.load(Ordering::SeqCst) < 2 {
+                assert!(started.elapsed() < Duration::from_secs(20), "nobody else came");
+                std::thread::yield_now();
+            }
+        }
         if action == SLOW {
             (0..100_000).for_each(|turn| {
                 std::hint::black_box(turn);
@@ -73,7 +90,7 @@ impl EnvFactory for Factory {
     }
 
     fn make(&self, _role: Role, _num_envs: usize) -> Result<Box<dyn Env>, EnvError> {
-        Ok(Box::new(Counting { spec: self.0.clone(), seed: 0, at: 0 }))
+        Ok(Box::new(Counting { spec: self.0.clone(), seed: 0, at: 0, met: Arc::clone(&self.1) }))
     }
 
     fn provenance(&self) -> Vec<(String, String)> {
@@ -91,7 +108,8 @@ fn vector(num_envs: usize, threads: usize) -> VectorEnv {
         continuing: false,
         reward_per_step_name: None,
     };
-    VectorEnv::new(Arc::new(Factory(spec)), Role::Training, num_envs, threads).expect("a vector")
+    VectorEnv::new(Arc::new(Factory(spec, Arc::default())), Role::Training, num_envs, threads)
+        .expect("a vector")
 }
 
 fn stepped(vector: &mut VectorEnv, actions: &[usize]) -> Batch {
@@ -105,7 +123,7 @@ fn results_are_the_same_with_any_number_of_threads() {
         let mut vector = vector(7, threads);
         let first = vector.reset(&[3, 1, 4, 1, 5, 9, 2]).expect("reset").clone();
         let steps =
-            (0..20).map(|t| stepped(&mut vector, &[0, 1, 2, 3, 4, 5, t % 8])).collect::<Vec<_>>();
+            (0..20).map(|t| stepped(&mut vector, &[0, 1, 2, 3, 4, 5, t % 6])).collect::<Vec<_>>();
         (first, steps)
     };
     let alone = run(1);
@@ -184,9 +202,8 @@ fn saved_states_continue_in_another_vector_with_other_threads() {
     );
 }
 
-/// Environments that take a while, some of them much longer.
 #[test]
-fn a_slow_worker_changes_no_number_and_holds_nobody_up() {
+fn a_slow_worker_changes_no_number() {
     let steps = |threads| {
         let mut vector = vector(6, threads);
         vector.reset(&[9; 6]).expect("reset");
@@ -195,6 +212,34 @@ fn a_slow_worker_changes_no_number_and_holds_nobody_up() {
     let alone = steps(1);
     for threads in [2, 3, 6] {
         assert!(steps(threads) == alone, "{threads} threads");
+    }
+}
+
+/// Environments 0 and 1 belong to the first of two threads, and each ends its step only when the
+/// other has begun its own.
+#[test]
+fn a_thread_that_is_done_takes_over_from_one_that_is_held_up() {
+    let mut vector = vector(4, 2);
+    vector.reset(&[9; 4]).expect("reset");
+    stepped(&mut vector, &[MEET, MEET, 0, 0]);
+}
+
+/// More jobs than any wake-up that got lost, or any job done twice, would let through.
+#[test]
+fn a_hundred_thousand_jobs_are_each_done_once() {
+    for (num_envs, threads) in [(2, 2), (5, 2), (8, 3), (7, 7)] {
+        let mut vector = vector(num_envs, threads);
+        vector.reset(&vec![3; num_envs]).expect("reset");
+        let mut steps = vec![0_u64; num_envs];
+        for _ in 0..25_000 {
+            vector.send(&vec![0; num_envs]).expect("sent");
+            let batch = vector.recv().expect("received");
+            let ended = batch.steps.iter().map(|step| u64::from(step.frames));
+            steps.iter_mut().zip(ended).for_each(|(sum, frames)| *sum += frames);
+        }
+        assert_eq!(steps, vec![25_000; num_envs], "{num_envs} environments, {threads} threads");
+        let states = vector.save_state().expect("saved");
+        assert!(states.iter().all(|state| *state == states[0]), "all have come as far");
     }
 }
 
@@ -209,7 +254,7 @@ fn a_vector_dropped_while_stepping_ends_its_threads() {
 #[test]
 fn nothing_is_made_of_zero_environments() {
     let spec = vector(1, 1).spec().clone();
-    let error = VectorEnv::new(Arc::new(Factory(spec)), Role::Training, 0, 1)
+    let error = VectorEnv::new(Arc::new(Factory(spec, Arc::default())), Role::Training, 0, 1)
         .expect_err("none")
         .to_string();
     assert!(error.contains("at least 1"), "{error}");

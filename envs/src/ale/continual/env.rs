@@ -69,7 +69,7 @@ impl ContinualAtari {
         Ok(Self { tasks, schedule, role, spec, game, progress: Progress::default() })
     }
 
-    fn task(&self) -> usize {
+    fn place(&self) -> usize {
         self.schedule.task(self.progress.changes)
     }
 
@@ -102,7 +102,7 @@ impl Env for ContinualAtari {
         if self.progress.change_is_due {
             return Err(EnvError::NeedsReset);
         }
-        let mut step = Step { task: self.task() as u32, ..self.game.step(action, frame)? };
+        let mut step = Step { task: self.task(), ..self.game.step(action, frame)? };
         self.progress.frames += u64::from(step.frames);
         let due = self.schedule.next_change(self.progress.changes);
         if due.is_some_and(|due| self.progress.frames >= due) {
@@ -113,13 +113,17 @@ impl Env for ContinualAtari {
         Ok(step)
     }
 
+    fn task(&self) -> u32 {
+        self.place() as u32
+    }
+
     fn render(&mut self) -> Picture {
         self.game.render()
     }
 
     fn save_state(&self) -> Result<Vec<u8>, EnvError> {
         let mut state = StateWriter::new(STATE_KIND);
-        state.bytes(self.spec.tasks[self.task()].as_bytes());
+        state.bytes(self.spec.tasks[self.place()].as_bytes());
         let Progress { seed, changes, frames, change_is_due } = self.progress;
         for number in [seed, changes, frames, u64::from(change_is_due)] {
             state.u64(number);

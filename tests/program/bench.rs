@@ -1,0 +1,53 @@
+//! What dashboards read of `pliant bench`.
+
+use serde_json::Value;
+
+use crate::common::pliant;
+
+fn measured(args: &[&str]) -> Value {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let small = ["--envs", "2", "--threads", "2", "--steps", "40", "--rounds", "2"];
+    let ran = pliant(folder.path(), &[&["bench", "env"], args, &small].concat());
+    assert_eq!(ran.code, Some(0), "{args:?}\n{}{}", ran.out, ran.err);
+    serde_json::from_str(&ran.out).expect("one JSON object and nothing else")
+}
+
+#[test]
+fn an_atari_game_is_measured_beside_its_emulator() {
+    let speed = measured(&["--set", "env.game=pong"]);
+    for key in ["agent_steps_per_s", "frames_per_s", "bare_agent_steps_per_s", "emulation_share"] {
+        assert!(speed[key].as_f64().is_some_and(|value| value > 0.0), "{key}: {speed}");
+    }
+    assert_eq!(speed["threads"], 2);
+    assert_eq!(speed["device"], "cpu");
+    assert_eq!(speed["tasks"][0], "pong");
+    assert_eq!(speed["agent_steps_per_s_by_round"].as_array().map(Vec::len), Some(2));
+    let frames_per_step = speed["frames_per_s"].as_f64().expect("a number")
+        / speed["agent_steps_per_s"].as_f64().expect("a number");
+    assert!((frames_per_step - 4.0).abs() < 1e-9, "no episode ends in 22 steps: {frames_per_step}");
+}
+
+#[test]
+fn what_has_no_emulator_is_measured_alone() {
+    let speed = measured(&["--env", "classification"]);
+    assert!(speed["agent_steps_per_s"].as_f64().is_some_and(|value| value > 0.0), "{speed}");
+    assert!(speed["emulation_share"].is_null(), "{speed}");
+}
+
+#[test]
+fn loads_of_nothing_and_unknown_games_are_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let cases: [&[&str]; 5] = [
+        &["--envs", "0"],
+        &["--rounds", "0"],
+        &["--steps", "0"],
+        &["--envs", "100000"],
+        &["--set", "env.game=pnog"],
+    ];
+    for args in cases {
+        let ran = pliant(folder.path(), &[&["bench", "env"], args].concat());
+        assert_eq!(ran.code, Some(2), "{args:?}\n{}{}", ran.out, ran.err);
+        assert!(ran.err.contains(args[args.len() - 2].trim_start_matches("--set")), "{}", ran.err);
+        assert!(ran.out.is_empty(), "{}", ran.out);
+    }
+}
