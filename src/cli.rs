@@ -118,8 +118,9 @@ pub struct EvalArgs {
     /// The run directory
     pub(crate) run: PathBuf,
     /// Episodes [default: eval.episodes of the run, or its eval.frames]
-    #[arg(long, value_name = "N", conflicts_with = "frames")]
-    pub(crate) episodes: Option<usize>,
+    #[arg(long, value_name = "N", conflicts_with = "frames",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) episodes: Option<u64>,
     /// Frames, of as many episodes as end within them [default: eval.frames of the run]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) frames: Option<u64>,

@@ -9,7 +9,7 @@ use pliant_core::{
 use pliant_envs::env::Step;
 use serde::{Deserialize, Serialize};
 
-use crate::tasks::tag_of;
+use crate::tasks::{distinct, tag_of};
 
 /// A game in progress, or one that ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ impl Episodes {
         mean(self.recent.iter().copied())
     }
 
-    /// Averages since the last call; of several `tasks` also each one's own.
+    /// Averages since the last call; of several `tasks` also each one's own. Tasks of one tag are one.
     pub fn drain(&mut self, tasks: &[String], metrics: &mut Metrics) {
         if let Some(mean_return) = mean(self.ended.iter().map(|game| game.raw_return)) {
             metrics.scalar("episode/return", mean_return);
@@ -82,11 +82,13 @@ impl Episodes {
     }
 
     fn record_tasks(&self, tasks: &[String], metrics: &mut Metrics) {
-        for (task, name) in tasks.iter().enumerate() {
-            let of_task = self.ended.iter().filter(|game| game.task as usize == task);
+        let tags: Vec<String> = tasks.iter().map(|name| tag_of(name)).collect();
+        for tag in distinct(tags.clone()) {
+            let of_tag = |game: &&Game| tags.get(game.task as usize) == Some(&tag);
+            let of_task = self.ended.iter().filter(of_tag);
             let returns: Vec<f64> = of_task.map(|game| game.raw_return).collect();
             if let Some(mean_return) = mean(returns.into_iter()) {
-                metrics.scalar(format!("episode/return/{}", tag_of(name)), mean_return);
+                metrics.scalar(format!("episode/return/{tag}"), mean_return);
             }
         }
     }
@@ -157,5 +159,18 @@ mod tests {
         assert_eq!(metrics.get_scalar("episode/return/pong"), Some(1.0));
         assert_eq!(metrics.get_scalar("episode/return/breakout_mode_4"), Some(15.0));
         assert_eq!(metrics.get_scalar("episode/return/freeway"), None);
+    }
+
+    #[test]
+    fn a_task_that_comes_again_has_one_return() {
+        let tasks = ["pong".to_owned(), "breakout".to_owned(), "Pong".to_owned()];
+        let mut episodes = Episodes::new(3);
+        let at = |task, raw_return| Step { task, ..step(raw_return, true, false) };
+        episodes.observe(&[at(0, 1.0), at(1, 10.0), at(2, 4.0)]);
+        let mut metrics = Metrics::default();
+        episodes.drain(&tasks, &mut metrics);
+        let tagged = |tag: &str| metrics.iter().filter(|(name, _)| *name == tag).count();
+        assert_eq!(tagged("episode/return/pong"), 1);
+        assert_eq!(metrics.get_scalar("episode/return/pong"), Some(2.5));
     }
 }

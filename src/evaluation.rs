@@ -6,13 +6,21 @@ use std::sync::{
 };
 
 use pliant_agents::acting::FrameStacks;
-use pliant_core::{agent::Agent, error::Result, seeds::Seeds};
+use pliant_core::{
+    agent::Agent,
+    error::{Error, Result},
+    seeds::Seeds,
+};
 use pliant_envs::{
     env::{EnvFactory, EnvSpec, Role},
     vector::VectorEnv,
 };
 
-use crate::{config::EvalSection, film::Camera, tasks::name_of};
+use crate::{
+    config::EvalSection,
+    film::Camera,
+    tasks::{distinct, name_of},
+};
 
 mod score;
 mod tally;
@@ -56,7 +64,7 @@ impl Evaluator {
     }
 
     /// Runs the evaluation policy with the configured epsilon on the present task, where `camera`
-    /// films it, and where configured on all others.
+    /// films it as far as it can, and where configured on all others, each name once.
     pub fn evaluate(
         &mut self,
         agent: &dyn Agent,
@@ -68,14 +76,14 @@ impl Evaluator {
         let evaluation = self.run(agent, epsilon, seeds, present, camera)?;
         let names = self.spec().tasks.clone();
         let mut tasks = Vec::new();
-        let evaluated = if self.section.all_tasks { names.len() as u32 } else { 0 };
-        for task in 0..evaluated {
-            let of_task = if task == present {
+        for name in if self.section.all_tasks { distinct(names.clone()) } else { Vec::new() } {
+            let first = names.iter().position(|other| *other == name).unwrap_or_default() as u32;
+            let of_task = if name == name_of(present, &names) {
                 evaluation.clone()
             } else {
-                self.run(agent, epsilon, seeds, task, None)?
+                self.run(agent, epsilon, seeds, first, None)?
             };
-            tasks.push((name_of(task, &names), of_task));
+            tasks.push((name, of_task));
         }
         Ok(Evaluated { present: evaluation, tasks })
     }
@@ -119,7 +127,7 @@ impl Evaluator {
             tally.observe(&batch.steps);
             stacks.observe(batch);
             if let (Some(camera), Some(picture)) = (&mut camera, picture) {
-                camera.take(&picture, &batch.steps[0])?;
+                camera.take(&picture, &batch.steps[0]);
             }
         }
         Ok(tally.finish(self.factory.reference_scores(task as usize)))
@@ -141,6 +149,10 @@ fn environments(
     threads: usize,
     task: u32,
 ) -> Result<VectorEnv> {
+    let count = factory.spec().tasks.len();
+    if task > 0 && task as usize >= count {
+        return Err(Error::Invalid(format!("there is no task {task} (the first is 0) of {count}")));
+    }
     let only_task = factory.task(task as usize).unwrap_or_else(|| Arc::clone(factory));
     let num_envs = if factory.spec().continuing || section.frames > 0 {
         section.num_envs

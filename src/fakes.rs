@@ -29,31 +29,39 @@ pub const RETURNS: [f64; 2] = [5.0, 50.0];
 /// The tasks as they are called and as they stand in tags.
 pub const TASKS: [(&str, &str); 2] = [("Low", "low"), ("high:x=1", "high_x_1")];
 
-/// Without settings.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-struct Settings {}
+/// Its settings.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Settings {
+    /// Its pictures are empty.
+    blind: bool,
+    /// The first task stands at the end of the list once more.
+    again: bool,
+}
 
 #[derive(Debug)]
 struct TurnsFactory {
     spec: EnvSpec,
     /// The one task of the environments it makes, or all in turn.
     only: Option<usize>,
+    settings: Settings,
 }
 
 impl TurnsFactory {
-    fn new(only: Option<usize>) -> Self {
+    fn new(only: Option<usize>, settings: Settings) -> Self {
         let is_played = |index: &usize| only.is_none_or(|only| only == *index);
-        let tasks = (0..TASKS.len()).filter(is_played).map(|index| TASKS[index].0.to_owned());
+        let again = (only.is_none() && settings.again).then_some(0);
+        let played = (0..TASKS.len()).filter(is_played).chain(again);
         let spec = EnvSpec {
             frame: FrameShape { channels: 1, height: 2, width: 2 },
             frame_stack: 1,
             stack_padding: StackPadding::Zeros,
             actions: vec!["left".to_owned(), "right".to_owned()],
-            tasks: tasks.collect(),
+            tasks: played.map(|index| TASKS[index].0.to_owned()).collect(),
             continuing: false,
             reward_per_step_name: None,
         };
-        Self { spec, only }
+        Self { spec, only, settings }
     }
 }
 
@@ -63,12 +71,14 @@ impl EnvFactory for TurnsFactory {
     }
 
     fn make(&self, _role: Role, _num_envs: usize) -> Result<Box<dyn Env>, EnvError> {
-        Ok(Box::new(Turns { spec: self.spec.clone(), only: self.only, steps: 0 }))
+        let (spec, only, blind) = (self.spec.clone(), self.only, self.settings.blind);
+        Ok(Box::new(Turns { spec, only, blind, steps: 0 }))
     }
 
     fn task(&self, index: usize) -> Option<Arc<dyn EnvFactory>> {
-        let is_one = self.only.is_none() && index < TASKS.len();
-        is_one.then(|| Arc::new(Self::new(Some(index))) as Arc<dyn EnvFactory>)
+        let is_one = self.only.is_none() && index < self.spec.tasks.len();
+        let index = index % TASKS.len();
+        is_one.then(|| Arc::new(Self::new(Some(index), self.settings)) as Arc<dyn EnvFactory>)
     }
 
     fn reference_scores(&self, task: usize) -> Option<ReferenceScores> {
@@ -83,6 +93,7 @@ impl EnvFactory for TurnsFactory {
 struct Turns {
     spec: EnvSpec,
     only: Option<usize>,
+    blind: bool,
     steps: u64,
 }
 
@@ -117,7 +128,8 @@ impl Env for Turns {
     }
 
     fn render(&mut self) -> Picture {
-        Picture { height: 2, width: 2, rgb: vec![self.steps as u8; 12] }
+        let side = if self.blind { 0 } else { 2 };
+        Picture { height: side, width: side, rgb: vec![self.steps as u8; 3 * side * side] }
     }
 
     fn save_state(&self) -> Result<Vec<u8>, EnvError> {
@@ -134,7 +146,9 @@ impl Env for Turns {
 /// The built-in kinds and the environment `turns`.
 fn plugins() -> Plugins {
     let mut plugins = plugins::builtin();
-    plugins.envs.register("turns", |_: Settings| Ok(Arc::new(TurnsFactory::new(None)) as _));
+    plugins.envs.register("turns", |settings: Settings| {
+        Ok(Arc::new(TurnsFactory::new(None, settings)) as _)
+    });
     plugins
 }
 

@@ -53,17 +53,19 @@ impl FrameRate {
 
 /// Films environment 0 from its first step until its first game ends, or a number of steps was
 /// filmed. What is shown is what each decision was taken on; the picture after the last one is not:
-/// by then the environment shows the next game.
+/// by then the environment shows the next game. A failure switches it off, and is told at the end: what
+/// is filmed goes on without it.
 pub struct Camera<'a> {
     film: &'a mut dyn Film,
     steps_left: u64,
     continuing: bool,
+    failure: Option<Error>,
 }
 
 impl<'a> Camera<'a> {
     /// Films at most `steps` agent steps of a task that has no episodes if it is `continuing`.
     pub fn new(film: &'a mut dyn Film, steps: u64, continuing: bool) -> Self {
-        Self { film, steps_left: steps, continuing }
+        Self { film, steps_left: steps, continuing, failure: None }
     }
 
     /// True as long as it wants pictures.
@@ -72,10 +74,16 @@ impl<'a> Camera<'a> {
     }
 
     /// Takes the picture a decision was taken on, and what came of it.
-    pub fn take(&mut self, picture: &Picture, step: &Step) -> Result<()> {
-        self.film.add(picture, FrameRate::of_steps(step.frames, self.continuing))?;
-        self.steps_left = if step.ends_game() { 0 } else { self.steps_left - 1 };
-        Ok(())
+    pub fn take(&mut self, picture: &Picture, step: &Step) {
+        let rate = FrameRate::of_steps(step.frames, self.continuing);
+        self.failure = self.film.add(picture, rate).err();
+        let is_over = step.ends_game() || self.failure.is_some();
+        self.steps_left = if is_over { 0 } else { self.steps_left - 1 };
+    }
+
+    /// Why it switched itself off, if it did.
+    pub fn finish(self) -> Result<()> {
+        self.failure.map_or(Ok(()), Err)
     }
 }
 
@@ -120,6 +128,16 @@ mod tests {
     #[derive(Default)]
     struct Counting(usize, Option<FrameRate>);
 
+    /// Fails at this picture.
+    struct Failing(usize);
+
+    impl Film for Failing {
+        fn add(&mut self, _picture: &Picture, _rate: FrameRate) -> Result<()> {
+            self.0 = self.0.checked_sub(1).expect("no picture after the failure");
+            if self.0 == 0 { Err(Error::Invalid("torn".to_owned())) } else { Ok(()) }
+        }
+    }
+
     impl Film for Counting {
         fn add(&mut self, _picture: &Picture, rate: FrameRate) -> Result<()> {
             self.0 += 1;
@@ -135,9 +153,10 @@ mod tests {
         let mut camera = Camera::new(&mut film, limit, continuing);
         for step in steps {
             if camera.is_on() {
-                camera.take(&picture, step).expect("filmed");
+                camera.take(&picture, step);
             }
         }
+        camera.finish().expect("filmed");
         (film.0, film.1)
     }
 
@@ -151,6 +170,18 @@ mod tests {
         assert_eq!(filmed(&steps, u64::MAX, false), (4, rate));
         assert_eq!(filmed(&steps, 2, false), (2, rate));
         assert_eq!(filmed(&steps, 0, false), (0, None));
+    }
+
+    #[test]
+    fn a_camera_that_fails_is_off_and_says_why_at_the_end() {
+        let picture = Picture { height: 1, width: 1, rgb: vec![0; 3] };
+        let mut film = Failing(2);
+        let mut camera = Camera::new(&mut film, 9, false);
+        camera.take(&picture, &Step::default());
+        assert!(camera.is_on());
+        camera.take(&picture, &Step::default());
+        assert!(!camera.is_on());
+        assert_eq!(camera.finish().expect_err("torn").to_string(), "torn");
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl Runner {
             envs,
             evaluator,
             episodes: Episodes::new(run.num_envs),
-            task: PresentTask::default(),
+            task: PresentTask::first_of(&factory.spec().tasks),
             experiment,
             directory,
             outputs: Outputs::none(),

@@ -169,8 +169,9 @@ pub trait EnvFactory: Send + Sync + std::fmt::Debug {
     /// Makes an instance, one of `num_envs` that share the run's frames.
     fn make(&self, role: Role, num_envs: usize) -> Result<Box<dyn Env>, EnvError>;
 
-    /// A factory of one of [`EnvSpec::tasks`] alone, with the same specification but for its tasks;
-    /// `None` if instances play that one all the time anyway, or if there is no such task.
+    /// A factory of one of [`EnvSpec::tasks`] alone, with the same specification but for its tasks.
+    /// `None` says that any instance will do: there is but one task, or instances do not tell them
+    /// apart. An `index` beyond the tasks gives `None` as well: checking it is the caller's part.
     fn task(&self, _index: usize) -> Option<std::sync::Arc<dyn EnvFactory>> {
         None
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pliant_core::{registry::Plugins, seeds::Seeds, state::Checkpoint};
+use pliant_core::{error::Result, registry::Plugins, seeds::Seeds, state::Checkpoint};
 use serde_json::{Value, json};
 
 use super::{resume::stored_config, scores};
@@ -26,18 +26,28 @@ pub fn run(args: &EvalArgs, plugins: &Plugins) -> Outcome {
     let loaded = checkpoint::read_newest(&directory.checkpoints()).map_err(Failure::Input)?;
     let mut experiment = experiment::build(config, plugins)?;
     check_unit(args, experiment.factory.spec().continuing)?;
-    let mut task = PresentTask::default();
+    let mut task = PresentTask::first_of(&experiment.factory.spec().tasks);
     load("agent", experiment.agent.as_mut(), &loaded)?;
     load("tasks", &mut task, &loaded)?;
-    let (evaluated, score_name) = evaluate(args, &experiment, task.index(), film)?;
+    let Measured { evaluated, score_name, film } = evaluate(args, &experiment, task.index(), film)?;
     if args.json {
         let task = name_of(task.index(), &experiment.factory.spec().tasks);
-        println!("{}", as_json(args, &experiment, &loaded, &task, score_name, &evaluated));
+        let mut object = as_json(args, &experiment, &loaded, &task, score_name, &evaluated);
+        object["video"] = json!(args.video.as_ref().filter(|_| film.is_ok()));
+        println!("{object}");
     } else {
         let rows = evaluated.rows(&format!("after {} frames", loaded.clock.frames));
         println!("{}", scores::table(&rows, score_name));
     }
-    Ok(())
+    film
+}
+
+/// What came of an evaluation and of its film.
+struct Measured {
+    evaluated: Evaluated,
+    score_name: &'static str,
+    /// The film's failure: one that takes no number away.
+    film: Outcome,
 }
 
 /// Refuses a number of frames or episodes where it would mean nothing.
@@ -64,7 +74,7 @@ fn evaluate(
     experiment: &Experiment,
     task: u32,
     mut film: Option<FilmFile>,
-) -> Outcome<(Evaluated, &'static str)> {
+) -> Outcome<Measured> {
     let Experiment { factory, config, threads, agent, .. } = experiment;
     let mut evaluator = Evaluator::new(factory, &config.eval, *threads, Arc::default())?;
     let steps = args.video_steps.unwrap_or(u64::MAX);
@@ -72,11 +82,17 @@ fn evaluate(
     let mut camera = film.as_mut().map(|film| Camera::new(film, steps, continuing));
     let seeds = Seeds::new(args.seed);
     let evaluated = evaluator.evaluate(agent.as_ref(), &seeds, task, camera.as_mut())?;
-    if let Some(film) = film {
-        let path = film.path().display().to_string();
-        film.finish().map_err(|error| Failure::while_doing(format!("film {path}"), error))?;
-    }
-    Ok((evaluated, evaluator.score_name()))
+    let filmed = camera.map_or(Ok(()), Camera::finish);
+    let film = film.map_or(Ok(()), |film| keep(film, filmed));
+    Ok(Measured { evaluated, score_name: evaluator.score_name(), film })
+}
+
+/// Makes the file, if all of it was filmed.
+fn keep(film: FilmFile, filmed: Result<()>) -> Outcome {
+    let path = film.path().display().to_string();
+    filmed
+        .and_then(|()| film.finish())
+        .map_err(|error| Failure::while_doing(format!("film {path}"), error))
 }
 
 fn as_json(
@@ -90,7 +106,7 @@ fn as_json(
     let mut object = json!({
         "run": args.run, "frames": loaded.clock.frames, "updates": loaded.clock.updates,
         "task": task, "score": score_name, "epsilon": experiment.config.eval.epsilon,
-        "seed": args.seed, "video": args.video,
+        "seed": args.seed,
     });
     let of_task = |(task, evaluation): &(String, Evaluation)| {
         let mut object = numbers(evaluation);
@@ -118,11 +134,9 @@ fn numbers(evaluation: &Evaluation) -> Value {
 }
 
 fn options(args: &EvalArgs) -> Options {
-    // The number of episodes counts where that of frames is 0.
-    let episodes =
-        args.episodes.map(|n| vec![format!("eval.episodes={n}"), "eval.frames=0".into()]);
-    let frames = args.frames.map(|n| vec![format!("eval.frames={n}")]);
-    let epsilon = args.epsilon.map(|epsilon| vec![format!("eval.epsilon={epsilon:?}")]);
-    let set = [episodes, frames, epsilon].into_iter().flatten().flatten().collect();
+    let episodes = args.episodes.map(|n| format!("eval.episodes={n}"));
+    let frames = args.frames.map(|n| format!("eval.frames={n}"));
+    let epsilon = args.epsilon.map(|epsilon| format!("eval.epsilon={epsilon:?}"));
+    let set = [episodes, frames, epsilon].into_iter().flatten().collect();
     Options { set, device: args.device.clone(), ..Options::default() }
 }

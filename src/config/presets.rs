@@ -137,4 +137,21 @@ mod tests {
         evaluates("atari_cpu", 0, 10, 8);
         evaluates("quickstart", 0, 10, 10);
     }
+
+    #[test]
+    fn whichever_of_frames_and_episodes_is_set_last_counts() {
+        let evaluated = |set: &[&str]| {
+            let set = set.iter().map(|setting| (*setting).to_owned()).collect();
+            let base = Some("double_dqn_zoo".to_owned());
+            let options = Options { base, set, ..Options::default() };
+            let layers = layers(&options).expect("settings");
+            let config = resolve(&layers, &plugins::builtin()).expect("a configuration");
+            (config.eval.episodes, config.eval.frames)
+        };
+        assert_eq!(evaluated(&["eval.episodes=5"]), (5, 0));
+        assert_eq!(evaluated(&["eval.frames=7", "eval.episodes=5"]), (5, 0));
+        assert_eq!(evaluated(&["eval.episodes=5", "eval.frames=7"]), (5, 7));
+        assert_eq!(evaluated(&["eval={episodes=5, frames=7}"]), (5, 7), "both at once");
+        assert_eq!(evaluated(&["eval.epsilon=0.5"]).1, 500_000);
+    }
 }

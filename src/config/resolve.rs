@@ -57,9 +57,20 @@ pub fn resolve(layers: &[Layer], plugins: &Plugins) -> Result<Config, String> {
     let mut merged: Table = DEFAULT_KINDS.parse().expect("valid TOML");
     for layer in layers {
         Checker { layer, below: &merged, plugins }.check()?;
+        give_way(&mut merged, &layer.table);
         overlay(&mut merged, &layer.table);
     }
     Config::from_table(&merged, plugins)
+}
+
+/// Drops the `eval.frames` of the layers below where a layer asks for `eval.episodes` alone, which would
+/// mean nothing beside it.
+fn give_way(below: &mut Table, above: &Table) {
+    let Some(Value::Table(above)) = above.get("eval") else { return };
+    let asks_for_episodes = above.contains_key("episodes") && !above.contains_key("frames");
+    if let Some(Value::Table(below)) = below.get_mut("eval").filter(|_| asks_for_episodes) {
+        below.remove("frames");
+    }
 }
 
 /// Lays `above` over `below`. Tables are merged key by key, unless `kind` changes: another kind's

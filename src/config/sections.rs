@@ -48,7 +48,8 @@ pub struct EvalSection {
     pub before_training: bool,
     /// Evaluate once more when training ends.
     pub after_training: bool,
-    /// Episodes per evaluation, where the task has episodes and `frames` is 0.
+    /// Episodes per evaluation, where the task has episodes and `frames` is 0: setting `episodes`
+    /// without `frames` sets aside the `frames` of what it is laid over, such as a preset.
     pub episodes: usize,
     /// Frames per evaluation, where the task has episodes; 0 evaluates `episodes` instead. The score
     /// is the mean return of the episodes that end within them; if none does, the return so far of

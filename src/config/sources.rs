@@ -51,13 +51,13 @@ pub fn layers(options: &Options) -> Result<Vec<Layer>, String> {
 /// The layers of a preset, of several joined by `+`, or of a file with the presets it builds on.
 fn base(name: &str) -> Result<Vec<Layer>, String> {
     let path = Path::new(name);
-    if preset(name).is_none() && (is_file_name(path) || path.is_file()) {
+    if path.is_file() && preset(name).is_none() || is_file_name(name) && !begins_with_preset(name) {
         return expand(Layer::file(path)?);
     }
     let place = if name.contains('+') { format!("{name}: ") } else { String::new() };
     let one = |part: &str| match preset(part) {
         Some(preset) => layers_of(&preset),
-        None if is_file_name(Path::new(part)) => Err(format!(
+        None if is_file_name(part) => Err(format!(
             "{place}a file cannot be joined with `+`: name the presets in it, preset = [\"..\", \"..\"]"
         )),
         None => Err(format!(
@@ -68,9 +68,15 @@ fn base(name: &str) -> Result<Vec<Layer>, String> {
     concat(name.split('+').map(one))
 }
 
-fn is_file_name(path: &Path) -> bool {
-    let name = path.to_string_lossy();
-    !name.contains('+') && (path.extension().is_some() || name.contains('/'))
+/// True if it can only mean a file, whether it is there or not; such a name may contain a `+`.
+fn is_file_name(name: &str) -> bool {
+    let has_extension = !name.contains('+') && Path::new(name).extension().is_some();
+    has_extension || name.ends_with(".toml") || name.contains('/')
+}
+
+/// True for a preset, alone or with something joined to it.
+fn begins_with_preset(name: &str) -> bool {
+    name.split('+').next().and_then(preset).is_some()
 }
 
 fn layers_of(preset: &Preset) -> Result<Vec<Layer>, String> {
@@ -177,6 +183,16 @@ mod tests {
         let error = base("my.toml+env_machado").expect_err("a file");
         assert!(error.contains("a file cannot be joined with `+`"), "{error}");
         assert!(base("atari_cpu+").expect_err("nothing after it").contains("unknown preset ``"));
+    }
+
+    #[test]
+    fn a_missing_file_with_a_plus_in_its_name_is_no_unknown_preset() {
+        for name in ["my+exp.toml", "runs/a+b/config.toml", "a+b/config"] {
+            let error = base(name).expect_err("no file");
+            assert!(error.starts_with(&format!("cannot read configuration {name}: ")), "{error}");
+        }
+        let error = base("env_machado+my.toml").expect_err("a preset and a file");
+        assert!(error.contains("a file cannot be joined with `+`"), "{error}");
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use pliant_core::metrics::Metrics;
 use pliant_envs::env::ReferenceScores;
 
-use crate::{episodes::mean, tasks::tag_of};
+use crate::{
+    episodes::mean,
+    tasks::{distinct, tag_of},
+};
 
 /// What an evaluation saw of one task.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,14 +73,6 @@ impl Evaluation {
             metrics.scalar("eval/human_gap", 1.0 - capped);
         }
     }
-
-    fn record_of_task(&self, score_name: &str, task: &str, metrics: &mut Metrics) {
-        let tag = tag_of(task);
-        metrics.scalar(format!("eval/{score_name}/{tag}"), self.score());
-        if let Some(normalised) = self.human_normalised() {
-            metrics.scalar(format!("eval/human_normalised/{tag}"), normalised);
-        }
-    }
 }
 
 /// The present task's evaluation, and where all are evaluated each one's by name.
@@ -93,8 +88,22 @@ impl Evaluated {
     /// Records everything under `eval/`.
     pub fn record(&self, score_name: &str, metrics: &mut Metrics) {
         self.present.record(score_name, metrics);
-        for (task, evaluation) in &self.tasks {
-            evaluation.record_of_task(score_name, task, metrics);
+        for tag in distinct(self.tasks.iter().map(|(task, _)| tag_of(task))) {
+            self.record_tag(score_name, &tag, metrics);
+        }
+    }
+
+    /// The mean over the tasks of a tag: one, unless their names differ by too little.
+    fn record_tag(&self, score_name: &str, tag: &str, metrics: &mut Metrics) {
+        let of_tag = self.tasks.iter().filter(|(task, _)| tag_of(task) == tag);
+        let (scores, normalised): (Vec<f64>, Vec<Option<f64>>) =
+            of_tag.map(|(_, seen)| (seen.score(), seen.human_normalised())).unzip();
+        if let Some(score) = mean(scores.into_iter()) {
+            metrics.scalar(format!("eval/{score_name}/{tag}"), score);
+        }
+        let normalised: Option<Vec<f64>> = normalised.into_iter().collect();
+        if let Some(normalised) = normalised.and_then(|all| mean(all.into_iter())) {
+            metrics.scalar(format!("eval/human_normalised/{tag}"), normalised);
         }
     }
 
@@ -164,5 +173,17 @@ mod tests {
         assert_eq!(metrics.get_scalar("eval/human_normalised/breakout_mode_4"), Some(0.25));
         let names: Vec<_> = evaluated.rows("last").into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["last", "last, pong", "last, breakout:mode=4"]);
+    }
+
+    #[test]
+    fn names_of_one_tag_share_one_row() {
+        let reference = Some(ReferenceScores { random: 0.0, human: 8.0 });
+        let tasks = [("pong", 1.0), ("Pong", 3.0)];
+        let tasks = tasks.map(|(name, score)| (name.to_owned(), scored(&[score], reference)));
+        let metrics = recorded(&Evaluated { present: scored(&[1.0], None), tasks: tasks.into() });
+        let tagged = |tag: &str| metrics.iter().filter(|(name, _)| *name == tag).count();
+        assert_eq!(tagged("eval/return/pong"), 1);
+        assert_eq!(metrics.get_scalar("eval/return/pong"), Some(2.0));
+        assert_eq!(metrics.get_scalar("eval/human_normalised/pong"), Some(0.25));
     }
 }

@@ -33,6 +33,23 @@ fn all_tasks_are_evaluated_where_that_is_asked_for() {
 }
 
 #[test]
+fn a_task_that_is_not_there_is_refused_rather_than_all_be_evaluated() {
+    let experiment = experiment(&[]);
+    let agent = experiment.agent.as_ref();
+    let evaluated = evaluator(&experiment).evaluate(agent, &Seeds::new(1), 2, None);
+    let error = evaluated.expect_err("there are two tasks").to_string();
+    assert_eq!(error, "there is no task 2 (the first is 0) of 2");
+}
+
+#[test]
+fn a_task_that_comes_again_is_evaluated_once() {
+    let evaluated = evaluate(&["eval.all_tasks=true", "env.again=true"], 2);
+    let names: Vec<_> = evaluated.tasks.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["Low", "high:x=1"]);
+    assert_eq!(evaluated.present, evaluated.tasks[0].1, "not twice");
+}
+
+#[test]
 fn a_task_is_measured_by_its_own_human() {
     let normalised = |present| evaluate(&[], present).present.human_normalised();
     assert_eq!(normalised(0), Some(RETURNS[0] / 4.0));

@@ -18,8 +18,9 @@ use super::{
 /// and what was begun goes away if the film is dropped.
 pub struct FilmFile {
     path: PathBuf,
-    aside: Aside,
+    /// Above `aside`, so that it goes first: an encoder at work would write the file anew.
     film: Encoded,
+    aside: Aside,
 }
 
 enum Encoded {
@@ -129,6 +130,30 @@ mod tests {
         film.finish().expect("written");
         assert_eq!(fs::read(&path).expect("there")[..6], *b"GIF89a");
         assert_eq!(names(folder.path()), ["out.GIF"]);
+    }
+
+    /// An encoder that never stops writing, in place of ffmpeg. Luck could hide the fault a few times.
+    #[test]
+    fn a_film_that_is_dropped_leaves_no_file_though_its_encoder_is_at_work() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = folder.path().join("ffmpeg");
+        let script = "#!/bin/sh\nfor last; do :; done\n\
+                      while :; do echo film > \"$last\"; done\n";
+        fs::write(&program, script).expect("writable");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("ours");
+        for _ in 0..30 {
+            let path = folder.path().join("out.mp4");
+            let aside = Aside::create(&path).expect("writable");
+            let mut encoder = Mp4Film::new(program.clone(), aside.0.clone());
+            encoder.add(&white(), FrameRate::per_second(1)).expect("a picture");
+            let started = std::time::Instant::now();
+            while fs::metadata(&aside.0).expect("there").len() == 0 {
+                assert!(started.elapsed().as_secs() < 60, "it is at work by now");
+            }
+            drop(FilmFile { path, film: Encoded::Mp4(encoder), aside });
+            assert_eq!(names(folder.path()), ["ffmpeg"]);
+        }
     }
 
     #[test]

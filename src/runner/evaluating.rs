@@ -8,7 +8,7 @@ use pliant_core::{
 use super::Runner;
 use crate::{
     evaluation::{Evaluated, Evaluation},
-    failure::Outcome,
+    failure::{Failure, Outcome},
     film::{Camera, GifFilm},
 };
 
@@ -22,7 +22,8 @@ impl Runner {
         Ok(self.evaluator.evaluate_random(self.experiment.agent.as_ref(), &seeds, task)?)
     }
 
-    /// Evaluates the agent on the present task, films it and records what came of it.
+    /// Evaluates the agent on the present task, films it and records what came of it. A film that
+    /// cannot be made is told in a line: the run goes on without it.
     pub(super) fn evaluate(&mut self) -> Outcome<Evaluated> {
         let (seeds, task) = (self.evaluation_seeds(), self.task.index());
         let steps = self.experiment.config.eval.video_steps;
@@ -30,12 +31,19 @@ impl Runner {
         let mut camera = Camera::new(&mut film, steps, self.experiment.factory.spec().continuing);
         let agent = self.experiment.agent.as_ref();
         let evaluated = self.evaluator.evaluate(agent, &seeds, task, Some(&mut camera))?;
+        let filmed = camera.finish();
         if self.is_stopped() {
             return Ok(evaluated); // cut short: not a measurement
         }
         let mut metrics = Metrics::default();
         evaluated.record(self.evaluator.score_name(), &mut metrics);
-        self.keep_film(film, &mut metrics)?;
+        if let Err(error) =
+            filmed.map_err(Failure::from).and_then(|()| self.keep_film(film, &mut metrics))
+        {
+            let frames = self.clock.frames;
+            let line = format!("no film of the evaluation at {frames} frames: {error}");
+            self.outputs.progress.println(&line);
+        }
         self.write_metrics(&metrics)?;
         self.outputs.flush()?;
         Ok(evaluated)

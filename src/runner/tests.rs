@@ -99,3 +99,14 @@ fn a_film_lies_in_the_run_directory_unless_none_is_wanted() {
     assert_eq!(names("with", "eval.video_steps=2"), ["eval-0.gif", "eval-20.gif"]);
     assert!(names("without", "eval.video_steps=0").is_empty());
 }
+
+#[test]
+fn what_cannot_be_filmed_is_measured_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trained = |run: &str, blind| {
+        let set = ["run.budget_frames=20", "eval.every_frames=0", "eval.video_steps=3", blind];
+        train(&folder.path().join(run), &set)
+    };
+    assert_eq!(trained("blind", "env.blind=true"), trained("seen", "env.blind=false"));
+    assert!(!folder.path().join("blind/media").exists());
+}

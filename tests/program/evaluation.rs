@@ -62,6 +62,8 @@ fn frames_and_episodes_at_once_and_none_of_them_are_refused() {
     let both = refused(folder.path(), &["--frames", "100", "--episodes", "1"]);
     assert!(both.contains("--episodes") && both.contains("--frames"), "{both}");
     assert!(refused(folder.path(), &["--frames", "0"]).contains("--frames"));
+    let none = refused(folder.path(), &["--episodes", "0"]);
+    assert!(none.contains("--episodes") && !none.contains("eval.episodes"), "{none}");
     assert!(refused(folder.path(), &["--episodes", "-1"]).contains("-1"));
 }
 

@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod classification;
 mod common;
+mod continual;
 mod evaluation;
 mod list;
 mod reproducible;

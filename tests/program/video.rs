@@ -103,18 +103,21 @@ fn an_mp4_is_what_ffmpeg_makes_of_the_pictures() {
 }
 
 #[test]
-fn a_failing_ffmpeg_is_one_clear_error_and_leaves_no_file() {
+fn a_failing_ffmpeg_is_one_clear_error_that_costs_no_number_and_leaves_no_file() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let folder = folder.path();
     pong(folder);
     fs::write(folder.join("out.mp4"), "an older film").expect("writable");
     let early = "#!/bin/sh\necho \"Unknown encoder 'libx264'\" >&2\nexit 1\n";
     let late = "#!/bin/sh\ncat > /dev/null\necho 'No space left on device' >&2\nexit 1\n";
+    let unfilmed = ["eval", "run", "--episodes", "1"];
+    let eval = [&unfilmed[..], &["--video", "out.mp4"]].concat();
+    let numbers = pliant(folder, &unfilmed).out;
     for (script, words) in [(early, "Unknown encoder"), (late, "No space left")] {
         let path = with_ffmpeg(folder, script);
-        let eval = ["eval", "run", "--episodes", "1", "--video", "out.mp4"];
         let ran = pliant_with_path(folder, &eval, &path);
         assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
+        assert_eq!(ran.out, numbers);
         assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
         assert!(ran.err.contains("ffmpeg") && ran.err.contains(words), "{}", ran.err);
         assert_eq!(fs::read(folder.join("out.mp4")).expect("kept"), b"an older film");

@@ -63,8 +63,10 @@ impl BareFactory {
         let mut shares: Vec<Vec<Bare>> = (0..threads).map(made).collect::<Result<_, EnvError>>()?;
         let started = Instant::now();
         thread::scope(|scope| {
-            let run = |share| scope.spawn(move || run_share(share, steps));
-            let running: Vec<_> = shares.iter_mut().map(run).collect();
+            let running: Vec<_> = shares
+                .iter_mut()
+                .map(|share| scope.spawn(move || run_share(share, steps)))
+                .collect();
             running.into_iter().try_for_each(|thread| {
                 let gone = |_| EnvError::Failed("a thread of bare emulators panicked".to_owned());
                 thread.join().map_err(gone)?
@@ -74,9 +76,9 @@ impl BareFactory {
     }
 }
 
-fn run_share(share: &mut Vec<Bare>, steps: usize) -> Result<(), EnvError> {
+fn run_share(share: &mut [Bare], steps: usize) -> Result<(), EnvError> {
     for _ in 0..steps {
-        for bare in share.iter_mut() {
+        for bare in &mut *share {
             let action = bare.draws.random_range(0..bare.actions.len());
             if bare.play(action)?.is_last() {
                 bare.begin()?;

@@ -60,7 +60,15 @@ pub fn fetch(
     progress: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, EnvError> {
     let folder = data_folder(options.data_folder.as_deref()).join(dataset.name());
-    fetch_into(dataset.files(), folder, &sources(dataset, options.from.as_deref()), progress)
+    let advice = match &options.from {
+        Some(_) => String::new(),
+        None => format!(
+            "; put its files into a folder and run `pliant fetch {} --from FOLDER`",
+            dataset.name()
+        ),
+    };
+    let sources = sources(dataset, options.from.as_deref());
+    fetch_into(dataset.files(), folder, &sources, &advice, progress)
 }
 
 fn sources(dataset: DatasetName, from: Option<&Path>) -> Vec<Source> {
@@ -77,31 +85,29 @@ fn fetch_into(
     files: &DataFiles,
     folder: PathBuf,
     sources: &[Source],
+    advice: &str,
     progress: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, EnvError> {
     let title = files.title;
-    if is_complete(files, &folder) {
+    if files.is_whole(&folder).is_ok_and(|whole| whole) {
         progress(&format!("{title} is in {}, with the right checksums", folder.display()));
         return Ok(folder);
     }
-    let contents = first_that_works(files, sources, progress)?;
+    let contents = first_that_works(files, sources, progress).map_err(|reasons| {
+        EnvError::Failed(format!("{title} could not be fetched ({reasons}){advice}"))
+    })?;
     install(files, &contents, &folder)
         .map_err(|reason| EnvError::Failed(format!("cannot keep {title}: {reason}")))?;
     progress(&format!("{title} is in {}", folder.display()));
     Ok(folder)
 }
 
-fn is_complete(files: &DataFiles, folder: &Path) -> bool {
-    files.all().all(|file| {
-        fs::read(folder.join(file.name)).is_ok_and(|bytes| sha256(&bytes) == file.sha256)
-    })
-}
-
+/// The contents, or why no source has them.
 fn first_that_works(
     files: &DataFiles,
     sources: &[Source],
     progress: &mut dyn FnMut(&str),
-) -> Result<Contents, EnvError> {
+) -> Result<Contents, String> {
     let downloads = folders::cache().join("downloads");
     let mut failures = Vec::new();
     for Source { name, get } in sources {
@@ -114,12 +120,7 @@ fn first_that_works(
             }
         }
     }
-    Err(EnvError::Failed(format!(
-        "{} could not be fetched ({}); put its files into a folder and run `pliant fetch {} --from FOLDER`",
-        files.title,
-        failures.join("; "),
-        files.name
-    )))
+    Err(failures.join("; "))
 }
 
 /// The same contents, if they are what they should be.

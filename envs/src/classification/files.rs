@@ -1,6 +1,10 @@
 //! The data sets' files with their checksums, and reading them.
 
-use std::{fs, io::ErrorKind, path::Path};
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    path::Path,
+};
 
 use sha2::{Digest, Sha256};
 
@@ -157,6 +161,24 @@ impl DataFiles {
         Dataset::new(found.shape, found.images, &found.labels, CLASSES)
     }
 
+    /// True if all files are in the folder, false if none is; an error if what is there cannot be used.
+    pub(super) fn is_whole(&self, folder: &Path) -> Result<bool, EnvError> {
+        if self.is_absent(folder)? {
+            return Ok(false);
+        }
+        self.all().try_for_each(|file| self.read(folder, file).map(drop))?;
+        Ok(true)
+    }
+
+    fn is_absent(&self, folder: &Path) -> Result<bool, EnvError> {
+        for path in self.all().map(|file| folder.join(file.name)) {
+            if path.try_exists().map_err(|error| unreadable(&path, &error))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn parse(&self, files: Vec<Vec<u8>>) -> Result<LabelledImages, String> {
         match self.format {
             Format::Idx => idx::labelled_images(&files),
@@ -167,10 +189,11 @@ impl DataFiles {
     fn read(&self, folder: &Path, file: &DataFile) -> Result<Vec<u8>, EnvError> {
         let path = folder.join(file.name);
         let bytes = fs::read(&path).map_err(|error| {
-            EnvError::Invalid(match error.kind() {
-                ErrorKind::NotFound => self.is_missing(folder, file),
-                _ => format!("{} cannot be read: {error}", path.display()),
-            })
+            if error.kind() == ErrorKind::NotFound {
+                EnvError::Invalid(self.is_missing(folder, file))
+            } else {
+                unreadable(&path, &error)
+            }
         })?;
         let found = sha256(&bytes);
         if found == file.sha256 {
@@ -192,6 +215,10 @@ impl DataFiles {
             file = file.name
         )
     }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> EnvError {
+    EnvError::Invalid(format!("{} cannot be read: {error}", path.display()))
 }
 
 pub(super) fn sha256(bytes: &[u8]) -> String {

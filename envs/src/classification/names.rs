@@ -54,13 +54,7 @@ impl DatasetName {
     /// True if both splits are in the data folder `data`, false if no file of them is; an error if
     /// what is there cannot be used.
     pub fn is_whole(self, data: &Path) -> Result<bool, EnvError> {
-        let (files, folder) = (self.files(), data.join(self.name()));
-        if files.all().all(|file| !folder.join(file.name).exists()) {
-            return Ok(false);
-        }
-        files.load(&folder, Split::Train)?;
-        files.load(&folder, Split::Test)?;
-        Ok(true)
+        self.files().is_whole(&data.join(self.name()))
     }
 
     /// The checksums of one split's files, as `(what, sha256)`.

@@ -31,10 +31,11 @@ pub(super) fn folder_source(folder: &Path) -> Source {
 
 fn from_folder(folder: &Path, downloads: &Path) -> Result<Contents, String> {
     let (inner, archive) = (folder.join(OFFICIAL_FOLDER), folder.join(OFFICIAL_ARCHIVE));
-    if inner.is_dir() {
+    folder::check(folder)?;
+    if folder::is_there(&inner)? {
         return folder::contents(&inner, &CIFAR10);
     }
-    if archive.is_file() {
+    if folder::is_there(&archive)? {
         return from_archive(&archive, downloads);
     }
     folder::contents(folder, &CIFAR10)

@@ -14,6 +14,7 @@ pub(super) fn source(folder: &Path, files: &'static DataFiles) -> Source {
 
 /// The files that lie in a folder, raw or gzipped.
 pub(super) fn contents(folder: &Path, files: &DataFiles) -> Result<Contents, String> {
+    check(folder)?;
     files.all().map(|file| one(folder, file.name)).collect()
 }
 
@@ -21,9 +22,25 @@ pub(super) fn contents(folder: &Path, files: &DataFiles) -> Result<Contents, Str
 fn one(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
     let dotted = name.replace("-idx", ".idx");
     let names = [name.to_owned(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
-    let path = names.iter().map(|name| folder.join(name)).find(|path| path.exists());
-    let path =
-        path.ok_or_else(|| format!("{} holds neither {name} nor {name}.gz", folder.display()))?;
-    let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    unzipped(&bytes).map_err(|reason| format!("{name} {reason}"))
+    for path in names.iter().map(|name| folder.join(name)) {
+        if is_there(&path)? {
+            let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            return unzipped(&bytes).map_err(|reason| format!("{name} {reason}"));
+        }
+    }
+    Err(format!("{} holds neither {name} nor {name}.gz", folder.display()))
+}
+
+/// Refuses what is no folder.
+pub(super) fn check(folder: &Path) -> Result<(), String> {
+    match fs::metadata(folder) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(format!("{} is not a folder", folder.display())),
+        Err(error) => Err(format!("{} cannot be read: {error}", folder.display())),
+    }
+}
+
+/// Whether there is something of this name; not being able to tell is an error.
+pub(super) fn is_there(path: &Path) -> Result<bool, String> {
+    path.try_exists().map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -3,6 +3,9 @@ use std::io::Write;
 use super::*;
 use crate::classification::files::tests::Synthetic;
 
+/// What a user can do.
+const ADVICE: &str = "; try another folder";
+
 fn fetch_all(
     data: &Path,
     files: &'static DataFiles,
@@ -10,8 +13,9 @@ fn fetch_all(
 ) -> (Result<PathBuf, EnvError>, Vec<String>) {
     let mut lines = Vec::new();
     let sources: Vec<_> = folders.iter().map(|folder| folder::source(folder, files)).collect();
-    let result =
-        fetch_into(files, data.join("set"), &sources, &mut |line| lines.push(line.to_owned()));
+    let result = fetch_into(files, data.join("set"), &sources, ADVICE, &mut |line| {
+        lines.push(line.to_owned());
+    });
     (result, lines)
 }
 
@@ -35,7 +39,7 @@ fn files_with_the_wrong_checksum_are_refused_and_nothing_is_kept() {
     let (result, _) = fetch_all(data.path(), set.files, &[from.path()]);
     let error = result.expect_err("wrong files").to_string();
     assert!(
-        error.contains("train-images has sha256") && error.contains("--from FOLDER"),
+        error.contains("train-images has sha256") && error.ends_with("); try another folder"),
         "{error}"
     );
     assert!(fs::read_dir(data.path()).expect("a folder").next().is_none());
@@ -48,8 +52,52 @@ fn every_source_that_failed_is_named_with_its_reason() {
     let (result, lines) =
         fetch_all(data.path(), set.files, &[Path::new("/nowhere/set"), empty.path()]);
     let error = result.expect_err("no source").to_string();
-    assert_eq!(error.matches("holds neither train-images nor").count(), 2, "{error}");
+    assert!(error.contains("/nowhere/set cannot be read: No such file"), "{error}");
+    assert_eq!(error.matches("holds neither train-images nor").count(), 1, "{error}");
     assert_eq!(lines.len(), 4);
+}
+
+/// Even root, whom permissions do not stop, cannot look below a regular file.
+#[test]
+fn a_folder_that_cannot_be_read_is_named_with_its_reason_and_without_advice_to_give_one() {
+    let (data, from) = folders();
+    let file = from.path().join("file");
+    fs::write(&file, "no folder").expect("written");
+    for dataset in DatasetName::ALL {
+        for (folder, reason) in [
+            (file.clone(), "is not a folder"),
+            (file.join("below"), "cannot be read: Not a directory"),
+            (from.path().join("nowhere"), "cannot be read: No such file"),
+        ] {
+            let expected = format!("{} {reason}", folder.display());
+            let data_folder = Some(data.path().to_owned());
+            let options = FetchOptions { data_folder, from: Some(folder) };
+            let error = fetch(dataset, &options, &mut |_| ()).expect_err("no folder").to_string();
+            assert!(error.contains(&expected) && !error.contains("--from"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn what_a_folder_holds_that_cannot_be_looked_at_is_not_taken_for_missing() {
+    let (data, from) = folders();
+    let loop_of_links = |name: &str| {
+        let path = from.path().join(name);
+        std::os::unix::fs::symlink(&path, &path).expect("a link to itself");
+        path
+    };
+    let train = loop_of_links("train-images");
+    let error = fetch_all(data.path(), Synthetic::idx().files, &[from.path()]).0;
+    let error = error.expect_err("unreadable").to_string();
+    assert!(error.contains(&format!("{}: Too many levels", train.display())), "{error}");
+    let inner = loop_of_links("cifar-10-batches-bin");
+    let options = FetchOptions {
+        data_folder: Some(data.path().to_owned()),
+        from: Some(from.path().to_owned()),
+    };
+    let error = fetch(DatasetName::Cifar10, &options, &mut |_| ()).expect_err("unreadable");
+    let expected = format!("{}: Too many levels", inner.display());
+    assert!(error.to_string().contains(&expected), "{error}");
 }
 
 #[test]
@@ -65,7 +113,9 @@ fn files_in_a_folder_are_taken_raw_or_gzipped_and_only_once() {
         }
         let (first, lines) = fetch_all(data.path(), set.files, &[from.path()]);
         let folder = first.expect("fetched");
-        assert!(is_complete(set.files, &folder) && lines[0].starts_with("fetching"));
+        assert!(
+            set.files.is_whole(&folder).expect("good data") && lines[0].starts_with("fetching")
+        );
         assert_eq!(fs::read_dir(&folder).expect("a folder").count(), set.contents.len());
         let (_, lines) = fetch_all(data.path(), set.files, &[Path::new("/nowhere")]);
         assert!(lines.len() == 1 && lines[0].ends_with("with the right checksums"), "{lines:?}");
@@ -80,7 +130,8 @@ fn a_damaged_file_is_fetched_again() {
     let folder = fetch_all(data.path(), set.files, &[from.path()]).0.expect("fetched");
     fs::write(folder.join(set.files.train[1].name), "torn").expect("written");
     let (again, lines) = fetch_all(data.path(), set.files, &[from.path()]);
-    assert!(is_complete(set.files, &again.expect("fetched")) && lines.len() == 2);
+    assert!(set.files.is_whole(&again.expect("fetched")).expect("good data"));
+    assert_eq!(lines.len(), 2);
 }
 
 #[test]

@@ -172,6 +172,29 @@ fn missing_and_altered_files_are_answered_with_the_way_out() {
     }
 }
 
+#[test]
+fn a_data_folder_that_cannot_be_looked_into_is_not_an_empty_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    fs::write(&file, "no folder").expect("written");
+    let error = DatasetName::Mnist.is_whole(&file).expect_err("no folder").to_string();
+    assert!(error.contains("file/mnist/train-images-idx3-ubyte cannot be read: Not a"), "{error}");
+}
+
+#[test]
+fn a_data_set_is_whole_or_absent_or_damaged() {
+    let set = Synthetic::cifar10();
+    let folder = written(&set);
+    assert!(set.files.is_whole(folder.path()).expect("good data"));
+    fs::remove_file(folder.path().join("batch_1")).expect("removed");
+    let error = set.files.is_whole(folder.path()).expect_err("not whole").to_string();
+    assert!(error.contains("there is no batch_1"), "{error}");
+    for name in ["batch_2", "test_batch"] {
+        fs::remove_file(folder.path().join(name)).expect("removed");
+    }
+    assert!(!set.files.is_whole(folder.path()).expect("nothing is no damage"));
+}
+
 fn sizes(dataset: DatasetName, split: Split) -> Vec<usize> {
     let data = dataset
         .load(&data_folder(None), split)
