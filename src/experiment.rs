@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use pliant_core::{
     agent::{Agent, AgentContext},
-    clock::Clock,
     intervention::Interventions,
     learner::Learner,
-    metrics::Metrics,
     network::{Model, NetworkSpec},
     probe::Probes,
     registry::{Plugins, Registry},
@@ -40,8 +38,6 @@ pub struct Experiment {
     pub device: Device,
     /// Threads that compute.
     pub threads: usize,
-    /// What the interventions measured while they were installed.
-    pub metrics: Metrics,
     /// Bytes of main memory the replay takes when full.
     pub replay_bytes: u64,
 }
@@ -63,8 +59,7 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
         Interventions::new(build_all(&config.interventions, &plugins.interventions)?, &seeds);
     let probes = Probes::new(build_all(&config.probes, &plugins.probes)?, &seeds);
     let mut learner = learner(&config, plugins, factory.as_ref(), &interventions, device)?;
-    let mut metrics = Metrics::default();
-    interventions.after_build(&mut learner, &Clock::default(), &mut metrics);
+    interventions.after_build(&mut learner)?;
     let agent_factory = config.agent.build(&plugins.agents)?;
     let replay_bytes = agent_factory.replay_bytes(factory.spec());
     let context =
@@ -79,7 +74,6 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
         seeds,
         device,
         threads,
-        metrics,
         replay_bytes,
     })
 }
@@ -96,7 +90,9 @@ fn learner(
     let mut stream = Seeds::new(config.run.seed).stream("network");
     let online = Model::new(architecture, spec, &mut stream, device)
         .map_err(|error| format!("network `{}`: {error}", config.network.kind))?;
-    Ok(Learner::new(online, config.optimizer.build(&plugins.optimizers)?))
+    let mut optimizer = config.optimizer.build(&plugins.optimizers)?;
+    optimizer.seed(Seeds::new(config.run.seed).stream("optimizer"));
+    Ok(Learner::new(online, optimizer))
 }
 
 fn build_all<T: 'static>(

@@ -143,7 +143,8 @@ impl Runner {
         let count = self.experiment.config.run.num_envs;
         let env_seeds: Vec<u64> = (0..count).map(|i| seeds.seed(&format!("env/{i}"))).collect();
         self.experiment.agent.begin(self.envs.reset(&env_seeds)?);
-        let mut metrics = std::mem::take(&mut self.experiment.metrics); // of the interventions
+        let mut metrics = Metrics::default();
+        metrics.text("run/interventions", self.experiment.config.interventions_as_markdown());
         self.task.record_name(&self.experiment.factory.spec().tasks, &mut metrics);
         self.write_metrics(&metrics)?;
         if !self.experiment.config.eval.before_training {

@@ -12,10 +12,11 @@ use pliant_core::{
     clock::{Clock, crossings},
     envs::vector::Batch,
     error::Result,
-    head::select_action,
-    intervention::Interventions,
+    head::{Target, select_action},
+    intervention::{Interventions, UpdateBatch},
     learner::Learner,
     metrics::Metrics,
+    network::Taps,
     probe::{ProbeData, Transitions},
     schedule::LinearSchedule,
     seeds::Stream,
@@ -40,6 +41,7 @@ pub struct DoubleDqn {
     stacks: FrameStacks,
     exploration: Stream,
     sampling: Stream,
+    dropout: Stream,
     /// Agent steps at the last call of `learn`.
     learned_at: u64,
     window: Window,
@@ -60,6 +62,7 @@ impl DoubleDqn {
             stacks: FrameStacks::new(env, num_envs),
             exploration: seeds.stream("agent/exploration"),
             sampling: seeds.stream("agent/replay"),
+            dropout: seeds.stream("agent/dropout"),
             learned_at: 0,
             config,
         })
@@ -76,23 +79,27 @@ impl DoubleDqn {
         let Some(batch) = self.replay.sample(batch_size, &mut self.sampling) else { return Ok(()) };
         let batch = batch.to_device(self.learner.online.device());
         let target = self.target(&batch);
-        let outputs = self.learner.online.forward(&batch.s_tm1, None);
+        let mut taps = Taps::default();
+        let outputs =
+            self.learner.online.forward_training(&batch.s_tm1, &mut self.dropout, Some(&mut taps));
         let head = self.learner.online.head();
         let losses = head.loss(&outputs, &batch.a_tm1, &target, self.config.td_loss);
         let q_tm1 = head.q_values(&outputs.detach());
         let period = self.config.target_period_updates;
         let loss = losses.mean(Kind::Float);
-        let loss = self.learner.update(loss, period, interventions, clock, metrics)?;
-        self.window.add(loss, &target, &select_action(&q_tm1, &batch.a_tm1));
+        let seen = UpdateBatch { observations: &batch.s_tm1, taps: &taps };
+        let loss = self.learner.update(loss, &seen, period, interventions, clock, metrics)?;
+        self.window.add(loss, &target.value, &select_action(&q_tm1, &batch.a_tm1));
         Ok(())
     }
 
-    /// What `q_tm1[a_tm1]` should be, f32 `[batch]`.
-    fn target(&self, batch: &Transitions) -> Tensor {
+    /// What `q_tm1[a_tm1]` should be.
+    fn target(&self, batch: &Transitions) -> Target {
+        let Learner { online, target, .. } = &self.learner;
         no_grad(|| {
-            let q_t_value = self.learner.target.q_values(&batch.s_t);
-            let q_t_selector = self.learner.online.q_values(&batch.s_t);
-            double_q_target(&batch.r_t, &batch.discount_t, &q_t_value, &q_t_selector)
+            let value = target.forward(&batch.s_t, None);
+            let selector = online.forward(&batch.s_t, None);
+            double_q_target(online.head(), &batch.r_t, &batch.discount_t, &value, &selector)
         })
     }
 }
@@ -182,6 +189,7 @@ impl Checkpoint for DoubleDqn {
         state.put("learned_at_agent_steps", &self.learned_at);
         state.put("exploration_stream", &self.exploration);
         state.put("sampling_stream", &self.sampling);
+        state.put("dropout_stream", &self.dropout);
         state.put_part("learner", &self.learner);
         state.put_part("stacks", &self.stacks);
         state.put_part("window", &self.window);
@@ -191,6 +199,7 @@ impl Checkpoint for DoubleDqn {
         self.learned_at = state.get("learned_at_agent_steps")?;
         self.exploration = state.get("exploration_stream")?;
         self.sampling = state.get("sampling_stream")?;
+        self.dropout = state.get("dropout_stream")?;
         state.load_part("learner", &mut self.learner)?;
         state.load_part("stacks", &mut self.stacks)?;
         state.load_part("window", &mut self.window)

@@ -1,5 +1,8 @@
 //! Heads: how a network's outputs are read as Q-values, and the loss against a target.
 
+mod categorical;
+
+pub use categorical::{Categorical, Encoding, Support};
 use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
@@ -9,6 +12,8 @@ pub enum Head {
     /// One output per action: its Q-value.
     #[default]
     Scalar,
+    /// The logits of a distribution over a fixed support, for each action; its mean is the Q-value.
+    Categorical(Categorical),
 }
 
 /// How a scalar temporal-difference error becomes a loss.
@@ -36,33 +41,69 @@ impl TdLoss {
     }
 }
 
+/// What an action's value should be.
+#[derive(Debug)]
+pub struct Target {
+    /// The Q-value, f32 `[batch]`.
+    pub value: Tensor,
+    /// The distribution over the support, f32 `[batch, bins]`; only of a categorical head.
+    pub distribution: Option<Tensor>,
+}
+
 impl Head {
-    /// Outputs the network needs.
-    pub fn outputs(&self, actions: i64) -> i64 {
+    /// Outputs the network needs for each action.
+    pub fn outputs_per_action(&self) -> i64 {
         match self {
-            Self::Scalar => actions,
+            Self::Scalar => 1,
+            Self::Categorical(categorical) => categorical.support.bins,
         }
     }
 
-    /// Q-values, f32 `[batch, actions]`, of outputs f32 `[batch, outputs]`.
+    /// Q-values, f32 `[batch, actions]`, of outputs f32 `[batch, actions * outputs_per_action]`.
     pub fn q_values(&self, outputs: &Tensor) -> Tensor {
         match self {
             Self::Scalar => outputs.shallow_clone(),
+            Self::Categorical(categorical) => categorical.means(&categorical.logits(outputs)),
+        }
+    }
+
+    /// The one-step target `r_t + discount_t * q_t[a_t]`, where `outputs_t` f32 `[batch, outputs]` belong
+    /// to the next state; `r_t`, `discount_t`: f32 `[batch]`; `a_t`: i64 `[batch]`. No gradient flows
+    /// through it.
+    pub fn target(
+        &self,
+        r_t: &Tensor,
+        discount_t: &Tensor,
+        outputs_t: &Tensor,
+        a_t: &Tensor,
+    ) -> Target {
+        match self {
+            Self::Scalar => {
+                let value = (r_t + discount_t * select_action(outputs_t, a_t)).detach();
+                Target { value, distribution: None }
+            }
+            Self::Categorical(categorical) => {
+                let (value, distribution) = categorical.target(r_t, discount_t, outputs_t, a_t);
+                Target { value: value.detach(), distribution: Some(distribution.detach()) }
+            }
         }
     }
 
     /// The loss of each transition, f32 `[batch]`, where `outputs` f32 `[batch, outputs]` belong to
-    /// `s_tm1`, `a_tm1` is i64 `[batch]` and `target` f32 `[batch]` is what the Q-value should be.
-    /// No gradient flows through the target.
+    /// `s_tm1`, `a_tm1` is i64 `[batch]` and `target` is what this head made of the next state. A
+    /// categorical head's loss is the cross-entropy; `td_loss` is the scalar head's.
     pub fn loss(
         &self,
         outputs: &Tensor,
         a_tm1: &Tensor,
-        target: &Tensor,
+        target: &Target,
         td_loss: TdLoss,
     ) -> Tensor {
-        match self {
-            Self::Scalar => td_loss.apply(&(target.detach() - select_action(outputs, a_tm1))),
+        match (self, &target.distribution) {
+            (Self::Categorical(categorical), Some(distribution)) => {
+                categorical.cross_entropy(outputs, a_tm1, distribution)
+            }
+            _ => td_loss.apply(&(&target.value - select_action(outputs, a_tm1))),
         }
     }
 }
@@ -104,11 +145,23 @@ mod tests {
         let outputs = Tensor::from_slice(&[1.0f32, 2.0, 3.0, 4.0]).reshape([2, 2]);
         let outputs = outputs.set_requires_grad(true);
         let a_tm1 = Tensor::from_slice(&[1i64, 0]);
-        let target = Tensor::from_slice(&[2.5f32, 1.0]).set_requires_grad(true);
+        let value = Tensor::from_slice(&[2.5f32, 1.0]);
+        let target = Target { value, distribution: None };
         let loss = Head::Scalar.loss(&outputs, &a_tm1, &target, TdLoss::Huber);
         assert_eq!(numbers(&loss), [0.125, 1.5]);
         loss.sum(tch::Kind::Float).backward();
         assert_eq!(numbers(&outputs.grad().reshape([4])), [0.0, -0.5, 1.0, 0.0]);
-        assert!(!target.grad().defined(), "no gradient flows through the target");
+    }
+
+    #[test]
+    fn a_target_by_hand_takes_no_gradient() {
+        let outputs_t = Tensor::from_slice(&[10.0f32, 20.0, 30.0, 40.0]).reshape([2, 2]);
+        let outputs_t = outputs_t.set_requires_grad(true);
+        let r_t = Tensor::from_slice(&[1.0f32, 2.0]);
+        let discount_t = Tensor::from_slice(&[0.5f32, 0.0]);
+        let a_t = Tensor::from_slice(&[1i64, 0]);
+        let target = Head::Scalar.target(&r_t, &discount_t, &outputs_t, &a_t);
+        assert_eq!(numbers(&target.value), [11.0, 2.0]);
+        assert!(!target.value.requires_grad());
     }
 }

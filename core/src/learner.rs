@@ -5,7 +5,7 @@ use tch::Tensor;
 use crate::{
     clock::{Clock, crossings},
     error::{Error, Result},
-    intervention::Interventions,
+    intervention::{Context, Interventions, UpdateBatch},
     metrics::Metrics,
     network::Model,
     optimizer::Optimizer,
@@ -42,30 +42,33 @@ impl Learner {
     }
 
     /// One update: extra losses, backward, hooks, optimiser step, and every `target_period_updates`
-    /// the copy to the target network. `loss` is a scalar tensor.
+    /// the copy to the target network. `loss` is a scalar tensor, computed on `batch`.
     ///
     /// Returns the loss with all extra terms, which has been read anyway. An error if it is not a
-    /// finite number; nothing has changed then.
+    /// finite number (nothing has changed then), or if an intervention fails.
     pub fn update(
         &mut self,
         loss: Tensor,
+        batch: &UpdateBatch<'_>,
         target_period_updates: u64,
         interventions: &mut Interventions,
         clock: &mut Clock,
         metrics: &mut Metrics,
     ) -> Result<f64> {
-        let loss = interventions.add_losses(loss, self, clock, metrics);
+        let mut context = Context { clock, batch, metrics };
+        let loss = interventions.add_losses(loss, self, &mut context)?;
         let value = self.finite_value(&loss)?;
         self.online.variables().zero_grad();
         loss.backward();
-        interventions.after_backward(self, clock, metrics);
+        interventions.call(&mut context, |part, hook| part.after_backward(self, hook))?;
         self.optimizer.step(self.online.variables());
         self.updates += 1;
         clock.updates += 1;
-        interventions.after_update(self, clock, metrics);
+        let mut context = Context { clock, batch, metrics };
+        interventions.call(&mut context, |part, hook| part.after_update(self, hook))?;
         if crossings(target_period_updates, self.updates - 1, self.updates) > 0 {
             self.target.variables().copy_from(self.online.variables());
-            interventions.on_target_update(self, clock, metrics);
+            interventions.call(&mut context, |part, hook| part.on_target_update(self, hook))?;
         }
         Ok(value)
     }

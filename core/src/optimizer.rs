@@ -13,6 +13,7 @@ use tch::no_grad;
 
 use crate::{
     error::{Error, Result},
+    seeds::Stream,
     state::{Checkpoint, StateDict},
     variables::Variables,
 };
@@ -30,6 +31,13 @@ pub trait Optimizer: Checkpoint {
 
     /// One step on one variable; called without gradient tracking.
     fn step_variable(&mut self, name: &str, variable: &tch::Tensor, gradient: &tch::Tensor);
+
+    /// The kind, as in `agent.optimizer.kind`.
+    fn kind(&self) -> &'static str;
+
+    /// Takes the stream from which an optimiser that draws will draw; called once, before the first
+    /// step.
+    fn seed(&mut self, _stream: Stream) {}
 
     /// The step size.
     fn learning_rate(&self) -> f64;

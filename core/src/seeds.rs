@@ -55,6 +55,12 @@ impl Stream {
         self.fill(shape, |stream| stream.0.sample::<f32, _>(StandardNormal) * std as f32)
     }
 
+    /// f32 tensor of this shape whose values are 1 with probability `share`, and 0 otherwise.
+    pub fn mask(&mut self, shape: &[i64], share: f64) -> Tensor {
+        let below = (share * 2f64.powi(32)) as u64;
+        self.fill(shape, |stream| f32::from(u8::from(u64::from(stream.0.next_u32()) < below)))
+    }
+
     /// `count` indices uniform in `0..below`, with replacement.
     pub fn indices(&mut self, count: usize, below: usize) -> Vec<usize> {
         (0..count).map(|_| self.0.random_range(0..below)).collect()

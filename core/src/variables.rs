@@ -8,38 +8,66 @@ use crate::{
     state::{Checkpoint, StateDict},
 };
 
-/// The parameters of a network, by name, in the order they were made.
+/// A named tensor of a network, and how it was first filled.
+#[derive(Debug)]
+struct Variable {
+    name: String,
+    tensor: Tensor,
+    init: Init,
+}
+
+/// The tensors of a network, by name, in the order they were made: parameters, which take gradients,
+/// and buffers, which do not.
 #[derive(Debug, Default)]
-pub struct Variables(Vec<(String, Tensor)>);
+pub struct Variables(Vec<Variable>);
 
 impl Variables {
-    /// Names and tensors, in order. The tensors share storage with the network's.
+    /// Names and tensors, in order, buffers among them. The tensors share storage with the network's.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.0.iter().map(|(name, tensor)| (name.as_str(), tensor))
+        self.0.iter().map(|variable| (variable.name.as_str(), &variable.tensor))
+    }
+
+    /// Names and tensors of the parameters, in order: what takes gradients.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.iter().filter(|(_, tensor)| tensor.requires_grad())
+    }
+
+    /// The parameters named `../weight` with at least two dimensions: matrices and kernels.
+    pub fn weights(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.parameters().filter(|(name, tensor)| name.ends_with("/weight") && tensor.dim() >= 2)
     }
 
     /// The tensor of this name, sharing storage with the network's.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
-        self.iter().find(|(own, _)| *own == name).map(|(_, tensor)| tensor)
+        self.find(name).map(|variable| &variable.tensor)
+    }
+
+    /// How the tensor of this name was first filled.
+    pub fn init(&self, name: &str) -> Option<Init> {
+        self.find(name).map(|variable| variable.init)
+    }
+
+    fn find(&self, name: &str) -> Option<&Variable> {
+        self.0.iter().find(|variable| variable.name == name)
     }
 
     /// Number of parameters, over all tensors.
     pub fn count(&self) -> usize {
-        self.0.iter().map(|(_, tensor)| tensor.numel()).sum()
+        self.parameters().map(|(_, tensor)| tensor.numel()).sum()
     }
 
-    /// Copies the values of `other`, which must come from the same architecture.
+    /// Copies the values of `other`, which must come from the same architecture, buffers included.
     pub fn copy_from(&self, other: &Self) {
         no_grad(|| {
-            for ((_, own), (_, theirs)) in self.0.iter().zip(&other.0) {
-                own.shallow_clone().copy_(theirs);
+            for (own, theirs) in self.0.iter().zip(&other.0) {
+                own.tensor.shallow_clone().copy_(&theirs.tensor);
             }
         });
     }
 
     /// Forgets all gradients.
     pub fn zero_grad(&self) {
-        for (_, tensor) in &self.0 {
+        for (_, tensor) in self.iter() {
             tensor.shallow_clone().zero_grad();
         }
     }
@@ -53,7 +81,7 @@ impl Checkpoint for Variables {
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
-        for (name, tensor) in &mut self.0 {
+        for Variable { name, tensor, .. } in &mut self.0 {
             state.copy_tensor(name, tensor)?;
         }
         Ok(())
@@ -101,6 +129,7 @@ impl Init {
 enum Origin<'a> {
     Draw(&'a mut Stream),
     Copy(&'a Variables),
+    Extend(&'a Variables, &'a mut Stream),
 }
 
 /// Hands a network its variables while it is built: freshly drawn, or deep copies of another's.
@@ -121,23 +150,49 @@ impl<'a> VariableSource<'a> {
         Self { origin: Origin::Copy(variables), device, made: Variables::default() }
     }
 
-    /// A new leaf variable that takes gradients.
+    /// Copies the values of an existing network and draws what it does not have.
+    pub fn extend(variables: &'a Variables, stream: &'a mut Stream, device: Device) -> Self {
+        let origin = Origin::Extend(variables, stream);
+        Self { origin, device, made: Variables::default() }
+    }
+
+    /// A new parameter: a leaf that takes gradients.
     ///
     /// # Panics
     /// If the name was used before, or, when copying, if the other network has none of this name:
     /// an architecture must build the same variables every time.
     pub fn variable(&mut self, name: &str, shape: &[i64], init: Init) -> Tensor {
+        self.make(name, shape, init, true)
+    }
+
+    /// A new tensor that belongs to the network's state but takes no gradients, such as running
+    /// statistics. It is copied, saved and redrawn like a parameter; optimisers pass over it.
+    ///
+    /// # Panics
+    /// As [`Self::variable`].
+    pub fn buffer(&mut self, name: &str, shape: &[i64], init: Init) -> Tensor {
+        self.make(name, shape, init, false)
+    }
+
+    /// The tensor of this name that is being copied, if there is one.
+    pub fn original(&self, name: &str) -> Option<&Tensor> {
+        match &self.origin {
+            Origin::Draw(_) => None,
+            Origin::Copy(variables) | Origin::Extend(variables, _) => variables.get(name),
+        }
+    }
+
+    fn make(&mut self, name: &str, shape: &[i64], init: Init, takes_gradients: bool) -> Tensor {
         assert!(self.made.get(name).is_none(), "variable `{name}` is made twice");
-        let values = match &mut self.origin {
-            Origin::Draw(stream) => init.draw(shape, stream),
-            Origin::Copy(variables) => variables
-                .get(name)
-                .unwrap_or_else(|| panic!("no variable `{name}` to copy"))
-                .detach()
-                .copy(),
+        let original = self.original(name).map(|tensor| tensor.detach().copy());
+        let values = match (&mut self.origin, original) {
+            (_, Some(original)) => original,
+            (Origin::Draw(stream) | Origin::Extend(_, stream), None) => init.draw(shape, stream),
+            (Origin::Copy(_), None) => panic!("no variable `{name}` to copy"),
         };
-        let tensor = values.to_device(self.device).set_requires_grad(true);
-        self.made.0.push((name.to_owned(), tensor.shallow_clone()));
+        let tensor = values.to_device(self.device).set_requires_grad(takes_gradients);
+        let (name, shared) = (name.to_owned(), tensor.shallow_clone());
+        self.made.0.push(Variable { name, tensor: shared, init });
         tensor
     }
 

@@ -6,10 +6,10 @@ use pliant_core::{
     clock::Clock,
     envs::env::{EnvSpec, FrameShape, StackPadding},
     error::Result,
-    intervention::Interventions,
+    intervention::{Interventions, UpdateBatch},
     learner::Learner,
     metrics::Metrics,
-    network::{Architecture, HiddenLayer, Model, Network, NetworkPlan, NetworkSpec, Taps},
+    network::{Architecture, HiddenLayer, Model, Network, NetworkPlan, NetworkSpec, Pass, Taps},
     optimizer::{Adam, AdamConfig},
     seeds::Seeds,
     state::{Checkpoint, StateDict},
@@ -35,7 +35,7 @@ impl Architecture for Linear {
 }
 
 impl Network for LinearNetwork {
-    fn forward(&self, observations: &Tensor, _taps: Option<&mut Taps>) -> Tensor {
+    fn forward(&self, observations: &Tensor, _pass: &mut Pass<'_>) -> Tensor {
         observations.flatten(1, -1).linear(&self.0, None::<Tensor>)
     }
 
@@ -72,7 +72,9 @@ fn update(learner: &mut Learner, target_period_updates: u64) -> Result<f64> {
 fn update_with(learner: &mut Learner, loss: Tensor, target_period_updates: u64) -> Result<f64> {
     let mut interventions = Interventions::default();
     let (mut clock, mut metrics) = (Clock::default(), Metrics::default());
-    learner.update(loss, target_period_updates, &mut interventions, &mut clock, &mut metrics)
+    let batch = UpdateBatch { observations: &observations(), taps: &Taps::default() };
+    let period = target_period_updates;
+    learner.update(loss, &batch, period, &mut interventions, &mut clock, &mut metrics)
 }
 
 /// Everything a learner saves, as bits.

@@ -51,10 +51,14 @@ fn steps_and_resets_of_many_games_allocate_nothing() {
         let steps = &games.recv().expect("received").steps;
         ended += steps.iter().filter(|step| step.is_last()).count();
     };
-    (0..150).for_each(|t| step(t % 4)); // what threads set up for themselves when they first wait
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    (0..500).for_each(|t| step(t % 4));
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    // A thread sets up a few things once, when it first has to wait: on a busy machine that may be in
+    // any round, but not in all of them.
+    let mut allocations_of_round = || {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        (0..500).for_each(|t| step(t % 4));
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    };
+    let rounds = [(); 4].map(|()| allocations_of_round());
     assert!(ended > 20, "{ended} episodes ended");
-    assert_eq!(allocations, 0);
+    assert!(rounds.contains(&0), "allocations by round: {rounds:?}");
 }

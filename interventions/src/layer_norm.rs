@@ -3,7 +3,7 @@
 use pliant_core::{
     error::Result,
     intervention::Intervention,
-    network::{NetworkPlan, Norm, NormPosition},
+    network::{NetworkPlan, Norm, NormKind, NormPosition},
     state::{Checkpoint, StateDict},
 };
 use serde::{Deserialize, Serialize};
@@ -43,12 +43,8 @@ impl LayerNorm {
 
 impl Intervention for LayerNorm {
     fn plan(&self, plan: &mut NetworkPlan) -> Result<(), String> {
-        if let Some(norm) = &plan.norm {
-            return Err(format!("the network already has a normalisation: {norm:?}"));
-        }
         let LayerNormConfig { position, affine, eps } = self.0;
-        plan.norm = Some(Norm { position, affine, eps });
-        Ok(())
+        plan.set_norm(Norm { kind: NormKind::Layer, position, affine, eps })
     }
 }
 
@@ -70,7 +66,8 @@ mod tests {
         let first = LayerNormConfig { eps: 0.25, affine: false, ..LayerNormConfig::default() };
         let mut plan = NetworkPlan::default();
         build(first).plan(&mut plan).expect("nothing is planned yet");
-        let norm = Norm { position: NormPosition::BeforeActivation, affine: false, eps: 0.25 };
+        let position = NormPosition::BeforeActivation;
+        let norm = Norm { kind: NormKind::Layer, position, affine: false, eps: 0.25 };
         assert_eq!(plan.norm, Some(norm));
         let message = build(LayerNormConfig::default()).plan(&mut plan).expect_err("a second one");
         assert!(message.contains("already") && message.contains("eps: 0.25"), "{message}");

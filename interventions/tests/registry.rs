@@ -6,10 +6,10 @@ use pliant_agents::networks::{Mlp, MlpConfig};
 use pliant_core::{
     clock::Clock,
     conformance::check_settings,
-    intervention::Interventions,
+    intervention::{Interventions, UpdateBatch},
     learner::Learner,
     metrics::Metrics,
-    network::{Model, NetworkSpec},
+    network::{Model, NetworkSpec, Taps},
     optimizer::{Adam, AdamConfig},
     registry::Plugins,
     seeds::Seeds,
@@ -51,18 +51,21 @@ impl Trial {
         let adam = Adam::build(AdamConfig::default()).expect("valid settings");
         let mut learner = Learner::new(model, adam);
         let clock = Clock::default();
-        interventions.after_build(&mut learner, &clock, &mut Metrics::default());
+        interventions.after_build(&mut learner).expect("nothing to collide with");
         Self { interventions, learner, clock }
     }
 
     fn update(&mut self, count: usize) {
         for _ in 0..count {
             let observations = Tensor::from_slice(&[0u8, 40, 80, 120, 160, 200, 240, 20, 60]);
-            let outputs = self.learner.online.forward(&observations.reshape([1, 1, 3, 3]), None);
+            let observations = observations.reshape([1, 1, 3, 3]);
+            let mut taps = Taps::default();
+            let outputs = self.learner.online.forward(&observations, Some(&mut taps));
+            let batch = UpdateBatch { observations: &observations, taps: &taps };
             let loss = (outputs - 1.0).square().mean(Kind::Float);
             let mut metrics = Metrics::default();
             self.learner
-                .update(loss, 2, &mut self.interventions, &mut self.clock, &mut metrics)
+                .update(loss, &batch, 2, &mut self.interventions, &mut self.clock, &mut metrics)
                 .expect("a finite loss");
         }
     }

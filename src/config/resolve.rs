@@ -262,6 +262,19 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The interventions as a numbered Markdown list, in the order in which they act.
+    pub fn interventions_as_markdown(&self) -> String {
+        let line = |(index, kind): (usize, &KindTable)| {
+            let setting = |(key, value): (&String, &Value)| format!("{key} = {value}");
+            let settings: Vec<String> = kind.settings.iter().map(setting).collect();
+            format!("{}. `{}` {}", index + 1, kind.kind, settings.join(", "))
+        };
+        let lines: Vec<String> = self.interventions.iter().enumerate().map(line).collect();
+        if lines.is_empty() { "none".to_owned() } else { lines.join("\n") }
+    }
+}
+
 impl KindTable {
     /// Builds the kind; the message names the section.
     pub fn build<T: 'static>(&self, registry: &Registry<T>) -> Result<T, String> {

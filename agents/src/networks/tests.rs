@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use pliant_core::{
     network::{
-        Architecture, HiddenLayer, Model, NetworkPlan, NetworkSpec, Norm, NormPosition, Taps,
+        Architecture, HiddenLayer, Model, NetworkPlan, NetworkSpec, Norm, NormKind, NormPosition,
+        Taps,
     },
     seeds::Seeds,
 };
@@ -96,11 +97,18 @@ fn weights_and_biases_fill_the_interval_of_their_fan_in() {
 
 #[test]
 fn layers_know_what_feeds_and_what_reads_them() {
-    let norm = Norm { position: NormPosition::AfterActivation, affine: true, eps: 1e-5 };
+    let norm = Norm {
+        kind: NormKind::Layer,
+        position: NormPosition::AfterActivation,
+        affine: true,
+        eps: 1e-5,
+    };
     let model = model(nature(), [4, 84, 84], 18, Some(norm));
     let layer = |name: &str, units, next: &str| HiddenLayer {
         name: name.to_owned(),
         units,
+        copies: 1,
+        is_residual: false,
         incoming: ["weight", "bias", "norm_scale", "norm_offset"]
             .map(|part| format!("{name}/{part}"))
             .to_vec(),
@@ -161,7 +169,12 @@ fn an_mlp_of_one_unit_by_hand() {
 
 #[test]
 fn a_normalised_layer_by_hand() {
-    let norm = Norm { position: NormPosition::BeforeActivation, affine: true, eps: 0.0 };
+    let norm = Norm {
+        kind: NormKind::Layer,
+        position: NormPosition::BeforeActivation,
+        affine: true,
+        eps: 0.0,
+    };
     let config = MlpConfig { width: 2, depth: 1, ..MlpConfig::default() };
     let model = model(mlp(config), [1, 1, 1], 2, Some(norm));
     set(&model, "dense1/weight", &[1.0, 5.0]);
@@ -181,7 +194,7 @@ fn a_normalised_layer_by_hand() {
 fn a_convolution_is_normalised_over_channels_rows_and_columns() {
     let observations = observations([2, 4, 84, 84]);
     for position in [NormPosition::BeforeActivation, NormPosition::AfterActivation] {
-        let norm = Norm { position, affine: false, eps: 1e-3 };
+        let norm = Norm { kind: NormKind::Layer, position, affine: false, eps: 1e-3 };
         let model = model(nature(), [4, 84, 84], 6, Some(norm));
         let mut taps = Taps::default();
         let _ = model.forward(&observations, Some(&mut taps));

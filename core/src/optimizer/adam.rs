@@ -93,6 +93,10 @@ impl Optimizer for Adam {
         let _ = variable.g_sub_(&(mean_hat / divisor * learning_rate));
     }
 
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
     fn learning_rate(&self) -> f64 {
         self.config.learning_rate
     }

@@ -116,6 +116,10 @@ impl Optimizer for RmsProp {
         let _ = variable.g_sub_(&scaled.g_mul_scalar_(learning_rate));
     }
 
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
     fn learning_rate(&self) -> f64 {
         self.config.learning_rate
     }

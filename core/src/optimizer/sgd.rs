@@ -64,6 +64,10 @@ impl Optimizer for Sgd {
         let _ = variable.g_sub_(&(step * learning_rate));
     }
 
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
     fn learning_rate(&self) -> f64 {
         self.config.learning_rate
     }

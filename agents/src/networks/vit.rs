@@ -1,0 +1,298 @@
+//! The vision transformer.
+
+use std::rc::Rc;
+
+use pliant_core::{
+    error::{Error, Result},
+    network::{
+        Activation, ActivationFunction, Architecture, HiddenLayer, Network, NetworkPlan,
+        NetworkSpec, Pass,
+    },
+    tch::{Kind, Tensor},
+    variables::{Init, VariableSource},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Initialization,
+    maker::{Maker, Shape},
+    parts::Map,
+    settings::{check_side, check_units},
+    tail::{Tail, TailRecipe},
+};
+
+/// A vision transformer (Dosovitskiy et al., 2021) of the size in Lyle et al. (2023): patches by a
+/// convolution, a class token, learned positions, blocks that normalise first, and the class token
+/// as features.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct VitConfig {
+    /// Side of a patch in pixels; what is left of the last row and column is not seen.
+    pub patch: u32,
+    /// Width of the model: features of a token.
+    pub width: u32,
+    /// Units of a block's feed-forward layer.
+    pub feed_forward: u32,
+    /// Transformer blocks.
+    pub depth: u32,
+    /// Attention heads, a divisor of `width`. The paper does not state them.
+    pub heads: u32,
+    /// Share of values dropped while learning: of the embedded patches, of the attention's and the
+    /// feed-forward layer's outputs and of its units.
+    pub dropout: f64,
+    /// Of the feed-forward layers.
+    pub activation: Activation,
+    /// How parameters are first drawn; positions and class token are normal with deviation 0.02.
+    pub initialization: Initialization,
+    /// One bias for all actions rather than one for each.
+    pub shared_output_bias: bool,
+}
+
+impl Default for VitConfig {
+    fn default() -> Self {
+        Self {
+            patch: 3,
+            width: 256,
+            feed_forward: 1024,
+            depth: 1,
+            heads: 8,
+            dropout: 0.1,
+            activation: Activation::Gelu,
+            initialization: Initialization::GlorotUniform,
+            shared_output_bias: false,
+        }
+    }
+}
+
+/// A vision transformer with its settings.
+#[derive(Debug)]
+pub struct Vit(VitConfig);
+
+impl Vit {
+    /// Checks the settings.
+    pub fn build(config: VitConfig) -> Result<Rc<dyn Architecture>> {
+        let VitConfig { patch, width, feed_forward, depth, heads, dropout, .. } = config;
+        for (key, value) in [("patch", patch), ("width", width), ("feed_forward", feed_forward)] {
+            check_units(key, value)?;
+        }
+        for (key, value) in [("depth", depth), ("heads", heads)] {
+            if !(1..=256).contains(&value) {
+                return Err(Error::Invalid(format!("`{key}` is {value}, expected 1 to 256")));
+            }
+        }
+        if width % heads != 0 {
+            return Err(Error::Invalid(format!(
+                "`heads` is {heads}, expected a divisor of the `width` of {width}"
+            )));
+        }
+        if !(0.0..1.0).contains(&dropout) {
+            return Err(Error::Invalid(format!(
+                "`dropout` is {dropout}, expected at least 0 and below 1"
+            )));
+        }
+        Ok(Rc::new(Self(config)))
+    }
+}
+
+impl Architecture for Vit {
+    fn build(
+        &self,
+        spec: &NetworkSpec,
+        variables: &mut VariableSource<'_>,
+    ) -> Result<Box<dyn Network>> {
+        let config = &self.0;
+        let [patch, width] = [config.patch, config.width].map(i64::from);
+        let [channels, rows, columns] = spec.observation;
+        check_side("vit", spec.observation, patch)?;
+        let mut maker = Maker::new(spec, variables, config.initialization, config.activation);
+        let shape =
+            Shape::Convolution { channels, units: width, kernel: patch, stride: patch, padding: 0 };
+        let patches = maker.map("patch", shape, true);
+        let tokens = (rows / patch) * (columns / patch) + 1;
+        let small = Init::Normal { std: 0.02 };
+        let class = maker.variable("class_token", &[1, 1, width], small);
+        let positions = maker.variable("positions", &[1, tokens, width], small);
+        let mut hidden = vec![HiddenLayer {
+            is_residual: true,
+            copies: 1,
+            ..maker.describe("patch", width, &["weight", "bias"])
+        }];
+        let blocks = (1..=config.depth)
+            .map(|number| Block::make(&mut maker, &format!("block{number}"), config, &mut hidden))
+            .collect();
+        let norm = TokenNorm::make(&mut maker, "norm", width);
+        let described = HiddenLayer {
+            name: "class_token".to_owned(),
+            units: width,
+            copies: 1,
+            is_residual: true,
+            incoming: norm.names.to_vec(),
+            outgoing: Vec::new(),
+        };
+        hidden.push(described);
+        let recipe = TailRecipe { dense: &[], shared_bias: config.shared_output_bias };
+        let tail = Tail::make(&mut maker, recipe, width, &mut hidden);
+        let dropout = config.dropout;
+        Ok(Box::new(VitNetwork { patches, class, positions, blocks, norm, dropout, tail, hidden }))
+    }
+
+    fn supports(&self, plan: &NetworkPlan) -> Result<(), String> {
+        match plan.norm {
+            Some(_) => Err("a vision transformer already has layer normalisation".to_owned()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Layer normalisation of each token.
+#[derive(Debug)]
+struct TokenNorm {
+    scale: Tensor,
+    offset: Tensor,
+    names: [String; 2],
+}
+
+impl TokenNorm {
+    fn make(maker: &mut Maker<'_, '_>, name: &str, width: i64) -> Self {
+        let names = ["norm_scale", "norm_offset"].map(|part| format!("{name}/{part}"));
+        let scale = maker.variable(&names[0], &[width], Init::Ones);
+        let offset = maker.variable(&names[1], &[width], Init::Zeros);
+        Self { scale, offset, names }
+    }
+
+    /// f32 `[batch, tokens, width]`.
+    fn apply(&self, input: &Tensor) -> Tensor {
+        let shape = self.scale.size();
+        input.layer_norm(shape, Some(&self.scale), Some(&self.offset), 1e-5, true)
+    }
+}
+
+/// `x + attention(norm(x))`, then `x + feed_forward(norm(x))`.
+#[derive(Debug)]
+struct Block {
+    attention_norm: TokenNorm,
+    /// `[3 * width, width]`: queries, keys and values.
+    attention_in: Map,
+    attention_out: Map,
+    feed_forward_norm: TokenNorm,
+    feed_forward_in: Map,
+    feed_forward_out: Map,
+    activation: Rc<dyn ActivationFunction>,
+    heads: i64,
+    dropout: f64,
+}
+
+impl Block {
+    fn make(
+        maker: &mut Maker<'_, '_>,
+        name: &str,
+        config: &VitConfig,
+        hidden: &mut Vec<HiddenLayer>,
+    ) -> Self {
+        let [width, feed_forward, heads] =
+            [config.width, config.feed_forward, config.heads].map(i64::from);
+        let units = maker.units(feed_forward);
+        let part = |part: &str| format!("{name}/{part}");
+        let dense = |inputs, units| Shape::Dense { inputs, units };
+        let attention_norm = TokenNorm::make(maker, &part("attention"), width);
+        let attention_in = maker.map(&part("attention_in"), dense(width, 3 * width), true);
+        let attention_out = maker.map(&part("attention_out"), dense(width, width), true);
+        let feed_forward_norm = TokenNorm::make(maker, &part("feed_forward"), width);
+        let feed_forward_in = maker.map(&part("feed_forward_in"), dense(width, units), true);
+        let mut described = maker.describe(&part("feed_forward_in"), units, &["weight", "bias"]);
+        let read = units * maker.copies();
+        let feed_forward_out = maker.map(&part("feed_forward_out"), dense(read, width), true);
+        described.outgoing.push(maker.name(&part("feed_forward_out"), "weight"));
+        if let Some(stream) = hidden.iter_mut().find(|layer| layer.name == "patch") {
+            stream.outgoing.push(maker.name(&part("attention_in"), "weight"));
+            stream.outgoing.push(maker.name(&part("feed_forward_in"), "weight"));
+        }
+        hidden.push(described);
+        Self {
+            attention_norm,
+            attention_in,
+            attention_out,
+            feed_forward_norm,
+            feed_forward_in,
+            feed_forward_out,
+            activation: Rc::clone(maker.activation()),
+            heads,
+            dropout: config.dropout,
+        }
+    }
+
+    /// f32 `[batch, tokens, width]` to the same.
+    fn forward(&self, tokens: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let attended = self.attend(&self.attention_norm.apply(tokens));
+        let tokens = tokens + pass.dropout(&attended, self.dropout);
+        let fed = self.feed_forward(&self.feed_forward_norm.apply(&tokens), pass);
+        tokens + pass.dropout(&fed, self.dropout)
+    }
+
+    /// Softmax attention with `1 / sqrt(width / heads)` (Vaswani et al., 2017, equation 1).
+    fn attend(&self, tokens: &Tensor) -> Tensor {
+        let [batch, count, width] = three(tokens);
+        let size = width / self.heads;
+        let by_head =
+            |part: &Tensor| part.reshape([batch, count, self.heads, size]).transpose(1, 2);
+        let mapped = on_tokens(&self.attention_in, tokens).chunk(3, -1);
+        let [queries, keys, values] = [0, 1, 2].map(|part| by_head(&mapped[part]));
+        let scores = queries.matmul(&keys.transpose(-2, -1)) / (size as f64).sqrt();
+        let mixed = scores.softmax(-1, Kind::Float).matmul(&values);
+        let joined = mixed.transpose(1, 2).reshape([batch, count, width]);
+        on_tokens(&self.attention_out, &joined)
+    }
+
+    fn feed_forward(&self, tokens: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        // Units come second wherever they are activated or recorded.
+        let mapped = on_tokens(&self.feed_forward_in, tokens).transpose(1, 2);
+        let activated = self.activation.apply(&mapped);
+        pass.record(&activated);
+        let kept = pass.dropout(&activated.transpose(1, 2), self.dropout);
+        on_tokens(&self.feed_forward_out, &kept)
+    }
+}
+
+/// A dense map on every token of f32 `[batch, tokens, inputs]`.
+fn on_tokens(map: &Map, tokens: &Tensor) -> Tensor {
+    let [batch, count, inputs] = three(tokens);
+    map.apply(&tokens.reshape([batch * count, inputs])).reshape([batch, count, -1])
+}
+
+fn three(tensor: &Tensor) -> [i64; 3] {
+    let size = tensor.size();
+    [size[0], size[1], size[2]]
+}
+
+/// Its hidden layers are the embedded patches, the feed-forward layers and the class token at the end.
+#[derive(Debug)]
+struct VitNetwork {
+    patches: Map,
+    class: Tensor,
+    positions: Tensor,
+    blocks: Vec<Block>,
+    norm: TokenNorm,
+    dropout: f64,
+    tail: Tail,
+    hidden: Vec<HiddenLayer>,
+}
+
+impl Network for VitNetwork {
+    fn forward(&self, observations: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let patches = self.patches.apply(observations).flatten(2, -1);
+        pass.record(&patches);
+        let class = self.class.expand([patches.size()[0], -1, -1], false);
+        let tokens = Tensor::cat(&[class, patches.transpose(1, 2)], 1) + &self.positions;
+        let mut tokens = pass.dropout(&tokens, self.dropout);
+        for block in &self.blocks {
+            tokens = block.forward(&tokens, pass);
+        }
+        let features = self.norm.apply(&tokens).select(1, 0);
+        pass.record(&features);
+        self.tail.forward(&features, pass)
+    }
+
+    fn hidden(&self) -> &[HiddenLayer] {
+        &self.hidden
+    }
+}

@@ -1,0 +1,96 @@
+//! One forward pass: whether it is for training, and what is written down on its way.
+
+use tch::Tensor;
+
+use crate::seeds::Stream;
+
+/// Collects the activations of a forward pass, one per hidden layer, in order.
+#[derive(Debug, Default)]
+pub struct Taps {
+    activations: Vec<Tensor>,
+    features: Option<Tensor>,
+}
+
+impl Taps {
+    /// The recorded activations, in the order of [`Network::hidden`](super::Network::hidden):
+    /// f32 `[batch, copies * units, ..]`.
+    pub fn activations(&self) -> &[Tensor] {
+        &self.activations
+    }
+
+    /// What the output layer read, f32 `[batch, features]`; `None` if the network did not say.
+    pub fn features(&self) -> Option<&Tensor> {
+        self.features.as_ref()
+    }
+}
+
+/// What a network is told about a forward pass, and where it leaves its activations.
+#[derive(Debug, Default)]
+pub struct Pass<'a> {
+    taps: Option<&'a mut Taps>,
+    training: Option<&'a mut Stream>,
+}
+
+impl<'a> Pass<'a> {
+    /// A pass that changes nothing and draws nothing.
+    pub fn evaluation(taps: Option<&'a mut Taps>) -> Self {
+        Self { taps, training: None }
+    }
+
+    /// A pass whose loss is learned from: dropout draws from `stream`, running statistics move.
+    pub fn training(stream: &'a mut Stream, taps: Option<&'a mut Taps>) -> Self {
+        Self { taps, training: Some(stream) }
+    }
+
+    /// True if the loss of this pass is learned from.
+    pub fn is_training(&self) -> bool {
+        self.training.is_some()
+    }
+
+    /// Called by networks with each hidden layer's output, f32 `[batch, copies * units, ..]`.
+    pub fn record(&mut self, activation: &Tensor) {
+        if let Some(taps) = &mut self.taps {
+            taps.activations.push(activation.shallow_clone());
+        }
+    }
+
+    /// Called by networks with what their output layer reads, f32 `[batch, features]`.
+    pub fn record_features(&mut self, features: &Tensor) {
+        if let Some(taps) = &mut self.taps {
+            taps.features = Some(features.shallow_clone());
+        }
+    }
+
+    /// Dropout (Srivastava et al., 2014): in training each value is kept with probability `1 - rate`
+    /// and divided by it, otherwise all pass unchanged.
+    pub fn dropout(&mut self, input: &Tensor, rate: f64) -> Tensor {
+        match &mut self.training {
+            Some(stream) if rate > 0.0 => {
+                let mask = stream.mask(&input.size(), 1.0 - rate).to_device(input.device());
+                input * mask / (1.0 - rate)
+            }
+            _ => input.shallow_clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::seeds::Seeds;
+
+    #[test]
+    fn dropout_keeps_the_mean_in_training_and_everything_in_evaluation() {
+        let input = Tensor::ones([100, 100], (Kind::Float, Device::Cpu));
+        assert!(Pass::evaluation(None).dropout(&input, 0.5).equal(&input));
+        let mut stream = Seeds::new(0).stream("dropout");
+        let dropped = Pass::training(&mut stream, None).dropout(&input, 0.1);
+        let zeros = dropped.eq(0.0).sum(Kind::Int64).int64_value(&[]);
+        // Seed 0: 1000 of 10,000 expected, standard deviation 30.
+        assert!((850..=1150).contains(&zeros), "{zeros} dropped");
+        let kept = dropped.max().double_value(&[]);
+        assert!((kept - 1.0 / 0.9).abs() < 1e-6, "{kept}");
+    }
+}

@@ -1,0 +1,66 @@
+//! The largest singular value of a weight, by power iteration.
+
+use tch::{Kind, Tensor, no_grad};
+
+/// Name of the buffer with the left singular vector's estimate of a layer's weight, f32 `[units]`.
+pub fn spectral_buffer(layer: &str) -> String {
+    format!("{layer}/spectral_u")
+}
+
+/// The estimates after one power iteration on a weight `[units, ..]`, seen as a matrix `[units, inputs]`.
+#[derive(Debug)]
+pub struct PowerIteration {
+    /// The left singular vector, f32 `[units]`.
+    pub u: Tensor,
+    /// The right one, f32 `[inputs]`.
+    pub v: Tensor,
+}
+
+impl PowerIteration {
+    /// One step from the estimate `u`; no gradient flows through it.
+    pub fn step(weight: &Tensor, u: &Tensor) -> Self {
+        no_grad(|| {
+            let matrix = weight.detach().flatten(1, -1);
+            let v = unit(&matrix.transpose(0, 1).mv(u));
+            let u = unit(&matrix.mv(&v));
+            Self { u, v }
+        })
+    }
+
+    /// `u^T W v`, a scalar tensor through which the gradient reaches the weight.
+    pub fn sigma(&self, weight: &Tensor) -> Tensor {
+        self.u.dot(&weight.flatten(1, -1).mv(&self.v))
+    }
+}
+
+/// Scaled to length 1, unless it is zero.
+fn unit(vector: &Tensor) -> Tensor {
+    let length = vector.square().sum(Kind::Float).sqrt().clamp_min(1e-12);
+    vector / length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seeds::Seeds;
+
+    #[test]
+    fn it_finds_the_largest_singular_value_and_its_gradient() {
+        let mut stream = Seeds::new(0).stream("test");
+        let weight = stream.normal(&[6, 2, 2, 2], 1.0).set_requires_grad(true);
+        let mut u = stream.normal(&[6], 1.0);
+        for _ in 0..200 {
+            u = PowerIteration::step(&weight, &u).u;
+        }
+        let sigma = PowerIteration::step(&weight, &u).sigma(&weight);
+        let matrix = weight.detach().flatten(1, -1);
+        let (left, values, right) = matrix.svd(true, true);
+        let error = (values.double_value(&[0]) - sigma.double_value(&[])).abs();
+        assert!(error < 1e-5, "off by {error:e}");
+        sigma.backward();
+        // d sigma / d W = u v^T, whatever the common sign of u and v.
+        let expected = left.select(1, 0).outer(&right.select(1, 0)).reshape([6, 2, 2, 2]);
+        let error = (weight.grad() - expected).abs().max().double_value(&[]);
+        assert!(error < 1e-4, "gradient off by {error:e}");
+    }
+}
