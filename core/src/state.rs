@@ -19,6 +19,20 @@ pub trait Checkpoint {
     fn load(&mut self, state: &StateDict) -> Result<()>;
 }
 
+/// Implements [`Checkpoint`] for a part of which nothing changes during a run.
+#[macro_export]
+macro_rules! stateless {
+    ($part:ty) => {
+        impl $crate::state::Checkpoint for $part {
+            fn save(&self, _state: &mut $crate::state::StateDict) {}
+
+            fn load(&mut self, _state: &$crate::state::StateDict) -> $crate::error::Result<()> {
+                Ok(())
+            }
+        }
+    };
+}
+
 /// Named tensors and plain values; names are paths with `/` between the parts' names.
 #[derive(Debug, Default)]
 pub struct StateDict {

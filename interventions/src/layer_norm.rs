@@ -1,15 +1,16 @@
 //! Layer normalisation of every hidden layer.
 
 use pliant_core::{
-    error::Result,
     intervention::Intervention,
     network::{NetworkPlan, Norm, NormKind, NormPosition},
-    state::{Checkpoint, StateDict},
 };
 use serde::{Deserialize, Serialize};
 
+use crate::ranges::positive;
+
 /// Layer normalisation (Ba et al., 2016) of every hidden layer, over all units of an observation; of
-/// a convolution over channels, rows and columns.
+/// a convolution over channels, rows and columns. In the network for good, so it has no schedule; target
+/// network and optimiser treat scales and offsets like any parameter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LayerNormConfig {
@@ -34,9 +35,7 @@ pub struct LayerNorm(LayerNormConfig);
 impl LayerNorm {
     /// Checks the settings.
     pub fn build(config: LayerNormConfig) -> Result<Box<dyn Intervention>, String> {
-        if !(config.eps > 0.0 && config.eps.is_finite()) {
-            return Err(format!("`eps` is {}, expected a number above 0", config.eps));
-        }
+        positive("eps", config.eps)?;
         Ok(Box::new(Self(config)))
     }
 }
@@ -48,13 +47,7 @@ impl Intervention for LayerNorm {
     }
 }
 
-impl Checkpoint for LayerNorm {
-    fn save(&self, _state: &mut StateDict) {}
-
-    fn load(&mut self, _state: &StateDict) -> Result<()> {
-        Ok(())
-    }
-}
+pliant_core::stateless!(LayerNorm);
 
 #[cfg(test)]
 mod tests {

@@ -1,105 +1,199 @@
 //! What every registered intervention must do.
 
-use std::rc::Rc;
+mod common;
 
-use pliant_agents::networks::{Mlp, MlpConfig};
-use pliant_core::{
-    clock::Clock,
-    conformance::check_settings,
-    intervention::{Interventions, UpdateBatch},
-    learner::Learner,
-    metrics::Metrics,
-    network::{Model, NetworkSpec, Taps},
-    optimizer::{Adam, AdamConfig},
-    registry::Plugins,
-    seeds::Seeds,
-    state::StateDict,
-    tch::{Device, Kind, Tensor},
-};
+use common::{Network, PlanOnly, Trial, With, devices, kinds, lively, plugins};
+use pliant_core::{conformance::check_settings, intervention::Intervention, tch::Device};
+use toml::Table;
 
-fn plugins() -> Plugins {
-    let mut plugins = Plugins::core();
-    pliant_interventions::register(&mut plugins);
-    plugins
+const HEADS: [&str; 3] = ["c51", "hl_gauss", "two_hot"];
+
+fn alone(kind: &'static str) -> Vec<With> {
+    vec![(kind, lively(kind))]
+}
+
+/// True if a kind has this setting.
+fn has(kind: &str, setting: &str) -> bool {
+    let plugins = plugins();
+    let kind = plugins.interventions.get(kind).expect("a registered kind");
+    kind.parameters.iter().any(|parameter| parameter.name == setting)
+}
+
+fn build(kind: &str, settings: &Table) -> Box<dyn Intervention> {
+    let plugins = plugins();
+    let built = plugins.interventions.get(kind).and_then(|kind| kind.build(settings));
+    built.unwrap_or_else(|error| panic!("{kind}: {error}"))
 }
 
 #[test]
 fn every_kind_builds_by_default_and_refuses_unknown_settings() {
-    assert!(plugins().interventions.iter().count() > 0);
+    assert_eq!(kinds().len(), 27);
     check_settings(&plugins().interventions);
 }
 
-/// A learner under one intervention with default settings.
-struct Trial {
-    interventions: Interventions,
-    learner: Learner,
-    clock: Clock,
-}
-
-impl Trial {
-    fn new(name: &str, root: u64) -> Self {
-        let seeds = Seeds::new(root);
-        let plugins = plugins();
-        let kind = plugins.interventions.get(name).expect("a registered kind");
-        let part = kind.build(&toml::Table::new()).expect("builds by default");
-        let mut interventions = Interventions::new(vec![(name.to_owned(), part)], &seeds);
-        let plan = interventions.plan().expect("nothing to collide with");
-        let spec = NetworkSpec { observation: [1, 3, 3], actions: 2, plan };
-        let mlp = Mlp::build(MlpConfig { width: 8, ..MlpConfig::default() }).expect("valid");
-        let mut stream = seeds.stream("network");
-        let model = Model::new(Rc::clone(&mlp), spec, &mut stream, Device::Cpu).expect("fits");
-        let adam = Adam::build(AdamConfig::default()).expect("valid settings");
-        let mut learner = Learner::new(model, adam);
-        let clock = Clock::default();
-        interventions.after_build(&mut learner).expect("nothing to collide with");
-        Self { interventions, learner, clock }
-    }
-
-    fn update(&mut self, count: usize) {
-        for _ in 0..count {
-            let observations = Tensor::from_slice(&[0u8, 40, 80, 120, 160, 200, 240, 20, 60]);
-            let observations = observations.reshape([1, 1, 3, 3]);
-            let mut taps = Taps::default();
-            let outputs = self.learner.online.forward(&observations, Some(&mut taps));
-            let batch = UpdateBatch { observations: &observations, taps: &taps };
-            let loss = (outputs - 1.0).square().mean(Kind::Float);
-            let mut metrics = Metrics::default();
-            self.learner
-                .update(loss, &batch, 2, &mut self.interventions, &mut self.clock, &mut metrics)
-                .expect("a finite loss");
+#[test]
+fn every_intervention_learns_with_every_head_and_shows_an_effect() {
+    for kind in kinds() {
+        for head in [None, Some("c51"), Some("hl_gauss"), Some("two_hot")] {
+            for device in devices() {
+                let base: Vec<With> = head.iter().map(|head| (*head, Table::new())).collect();
+                let with = [base.clone(), alone(kind)].concat();
+                if head.is_some() && HEADS.contains(&kind) {
+                    let refusal = Trial::new(&Network::mlp(), &with, device, 0).err();
+                    let refusal = refusal.expect("two heads");
+                    assert!(refusal.contains("already has a head"), "{kind}: {refusal}");
+                    continue;
+                }
+                let label = format!("{kind} with head {head:?} on {device:?}");
+                let trial = |with: &[With]| {
+                    Trial::new(&Network::mlp(), with, device, 0)
+                        .unwrap_or_else(|error| panic!("{label}: {error}"))
+                };
+                let (mut changed, mut plain) = (trial(&with), trial(&base));
+                changed.update(60);
+                plain.update(60);
+                assert!(changed.is_finite(), "{label}");
+                assert_ne!(changed.learner_bits(), plain.learner_bits(), "{label}: no effect");
+            }
         }
-    }
-
-    fn state(&self) -> StateDict {
-        let mut state = StateDict::default();
-        state.put_part("learner", &self.learner);
-        state.put_part("interventions", &self.interventions);
-        state
-    }
-
-    /// Everything saved, as bits.
-    fn bits(&self) -> (Vec<Vec<u32>>, String) {
-        let state = self.state();
-        let bits = |tensor: &Tensor| {
-            let flat = Vec::<f32>::try_from(&tensor.reshape([-1])).expect("f32");
-            flat.into_iter().map(f32::to_bits).collect()
-        };
-        (state.tensors().values().map(bits).collect(), format!("{:?}", state.values()))
     }
 }
 
 #[test]
-fn every_intervention_lives_through_updates_and_resumes_to_the_bit() {
-    for (name, _) in plugins().interventions.iter() {
-        let mut trial = Trial::new(name, 0);
-        trial.update(3);
-        let state = trial.state();
-        let mut resumed = Trial::new(name, 1);
-        state.load_part("learner", &mut resumed.learner).expect("saved above");
-        state.load_part("interventions", &mut resumed.interventions).expect("saved above");
-        resumed.clock = trial.clock;
-        trial.update(5);
-        resumed.update(5);
-        assert_eq!(resumed.bits(), trial.bits(), "{name}");
+fn every_intervention_resumes_to_the_bit() {
+    for kind in kinds() {
+        let trial = |root| {
+            Trial::new(&Network::mlp(), &alone(kind), Device::Cpu, root)
+                .unwrap_or_else(|error| panic!("{kind}: {error}"))
+        };
+        // Before and after whatever happens at updates 5, 7, 10 and 14.
+        for saved_at in [0, 4, 9, 16] {
+            let mut origin = trial(0);
+            origin.update(saved_at);
+            let mut resumed = trial(1);
+            resumed.restore(&origin);
+            origin.update(20);
+            resumed.update(20);
+            assert_eq!(resumed.bits(), origin.bits(), "{kind} saved after {saved_at} updates");
+        }
+    }
+}
+
+#[test]
+fn an_intervention_with_nothing_due_changes_no_bit() {
+    let mut tried = 0;
+    for kind in kinds().into_iter().filter(|kind| has(kind, "start_updates")) {
+        let mut later = lively(kind);
+        later.insert("start_updates".to_owned(), 1_000_000.into());
+        let mut waiting = Trial::new(&Network::mlp(), &[(kind, later.clone())], Device::Cpu, 0)
+            .unwrap_or_else(|error| panic!("{kind}: {error}"));
+        let plan_only = Box::new(PlanOnly(build(kind, &later)));
+        let parts: Vec<(String, Box<dyn Intervention>)> = vec![(kind.to_owned(), plan_only)];
+        let mut none =
+            Trial::of_parts(&Network::mlp(), parts, Device::Cpu, 0).expect("the same plan");
+        waiting.update(20);
+        none.update(20);
+        assert_eq!(waiting.learner_bits(), none.learner_bits(), "{kind}");
+        tried += 1;
+    }
+    assert!(tried >= 18, "{tried} kinds have a schedule");
+}
+
+#[test]
+fn an_end_ends_what_an_intervention_does() {
+    for kind in kinds().into_iter().filter(|kind| has(kind, "end_updates")) {
+        // Ended before the first update that any of them acts after.
+        let mut short = lively(kind);
+        short.insert("end_updates".to_owned(), 1.into());
+        short.insert("start_updates".to_owned(), 1.into());
+        let mut over = Trial::new(&Network::mlp(), &[(kind, short)], Device::Cpu, 0).expect(kind);
+        let mut unending = Trial::new(&Network::mlp(), &alone(kind), Device::Cpu, 0).expect(kind);
+        over.update(12);
+        unending.update(12);
+        assert_ne!(over.learner_bits(), unending.learner_bits(), "{kind}");
+    }
+}
+
+/// The other networks on pictures that they take.
+fn networks() -> Vec<(&'static str, Network)> {
+    vec![
+        ("cnn", Network::new("cnn", "width = 0.0625", [1, 28, 28])),
+        ("impala", Network::new("impala", "width = 0.25\ndense = 8", [3, 12, 12])),
+        ("nature", Network::new("nature", "width = 0.03125", [1, 36, 36])),
+        ("resnet18", Network::new("resnet18", "width = 0.03125", [3, 12, 12])),
+        ("vit", Network::new("vit", "width = 8\nfeed_forward = 12\nheads = 2", [1, 9, 9])),
+    ]
+}
+
+/// Pairs of network and intervention that cannot go together: an activation with two outputs per unit and
+/// skip connections, a normalisation and a transformer that has its own.
+fn is_refused(network: &str, kind: &str) -> bool {
+    let doubles = ["crelu", "deep_fourier"].contains(&kind);
+    let normalises = ["layer_norm", "rms_norm", "normalize_and_project"].contains(&kind);
+    (doubles && ["impala", "resnet18"].contains(&network)) || (normalises && network == "vit")
+}
+
+fn on_every_network(heads: &[Option<&'static str>], updates: usize) {
+    for (name, network) in networks() {
+        for kind in kinds() {
+            for head in heads.iter().filter(|head| head.is_none() || !HEADS.contains(&kind)) {
+                let base: Vec<With> = head.iter().map(|head| (*head, Table::new())).collect();
+                let with = [base, alone(kind)].concat();
+                let label = format!("{kind} on {name} with head {head:?}");
+                let trial = Trial::new(&network, &with, Device::Cpu, 0);
+                if is_refused(name, kind) {
+                    let reason = trial.err().unwrap_or_else(|| panic!("{label}: taken"));
+                    assert!(reason.len() > 30, "{label}: {reason}");
+                    continue;
+                }
+                let mut trial = trial.unwrap_or_else(|error| panic!("{label}: {error}"));
+                trial.update(updates);
+                assert!(trial.is_finite(), "{label}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_intervention_learns_on_every_network() {
+    on_every_network(&[None], 8);
+}
+
+#[test]
+#[ignore = "slow: every network, head and intervention for 60 updates"]
+fn every_intervention_learns_on_every_network_with_every_head() {
+    on_every_network(&[None, Some("c51"), Some("hl_gauss"), Some("two_hot")], 60);
+}
+
+/// Every pair in both orders learns for 20 updates, or is refused with a reason: two of what a network
+/// has once.
+#[test]
+fn every_pair_learns_or_is_refused_with_a_reason() {
+    let once: [&[&str]; 4] = [
+        &HEADS,
+        &["layer_norm", "rms_norm", "normalize_and_project"],
+        &["crelu", "deep_fourier"],
+        &["plasticity_injection", "infer"],
+    ];
+    let twice_is_refused = ["infer", "plasticity_injection", "spectral_norm"];
+    for first in kinds() {
+        for second in kinds() {
+            let label = format!("{first} and {second}");
+            let collides =
+                once.iter().any(|group| group.contains(&first) && group.contains(&second))
+                    || (first == second && twice_is_refused.contains(&first));
+            let with = [alone(first), alone(second)].concat();
+            match Trial::new(&Network::mlp(), &with, Device::Cpu, 0) {
+                Err(reason) => {
+                    assert!(collides, "{label} are refused: {reason}");
+                    assert!(reason.len() > 40, "{label}: {reason}");
+                }
+                Ok(mut trial) => {
+                    assert!(!collides, "{label} are taken");
+                    trial.update(20);
+                    assert!(trial.is_finite(), "{label}");
+                }
+            }
+        }
     }
 }

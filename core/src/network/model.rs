@@ -117,6 +117,17 @@ impl Model {
         weighted_layers(&self.variables)
     }
 
+    /// The names of the last `count` layers before and with the output, the output first.
+    pub fn last_layers(&self, count: usize) -> Vec<String> {
+        let outputs = self.hidden().iter().rev().flat_map(|layer| layer.outgoing.first());
+        let layer_of =
+            |weight: &String| weight.strip_suffix("/weight").unwrap_or(weight).to_owned();
+        let mut layers: Vec<String> = outputs.map(layer_of).collect();
+        layers.dedup();
+        layers.truncate(count);
+        layers
+    }
+
     /// The parameters, and what else a network holds.
     pub fn variables(&self) -> &Variables {
         &self.variables

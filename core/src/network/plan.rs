@@ -19,6 +19,8 @@ pub struct NetworkPlan {
     pub spectral: Vec<SpectralNorm>,
     /// Further linear outputs of the features, trained by whoever planned them.
     pub auxiliary: Vec<AuxiliaryHead>,
+    /// Plasticity injection may take place later.
+    pub expects_injection: bool,
     /// Plasticity injection has taken place.
     pub is_injected: bool,
 }

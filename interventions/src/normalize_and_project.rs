@@ -1,0 +1,104 @@
+//! Normalise and project.
+
+use pliant_core::{
+    error::Result,
+    intervention::{Hook, Intervention},
+    learner::Learner,
+    network::{NetworkPlan, Norm, NormKind, NormPosition},
+    schedule::{HasSchedule, Scheduled, UpdateSchedule},
+    seeds::Stream,
+    state::{Checkpoint, StateDict},
+    tch::{Kind, Tensor},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    memory::Memory,
+    ranges::positive,
+    schedule::{Event, OnSchedule},
+};
+
+/// Normalise-and-Project (Lyle et al., 2024): every hidden layer is normalised before its activation,
+/// without learned scales, and after every update each hidden weight is scaled back to the Frobenius norm
+/// that it began with; the output layer is free. The initial norms are remembered and saved; target
+/// network and moments stay as they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NormalizeAndProjectConfig {
+    /// Added to the variance.
+    pub eps: f64,
+}
+
+impl Default for NormalizeAndProjectConfig {
+    fn default() -> Self {
+        Self { eps: 1e-5 }
+    }
+}
+
+impl HasSchedule for NormalizeAndProjectConfig {
+    type Schedule = UpdateSchedule;
+
+    fn default_schedule() -> UpdateSchedule {
+        UpdateSchedule::every(1)
+    }
+}
+
+/// Plans the normalisation and projects the weights.
+#[derive(Debug)]
+pub struct NormalizeAndProject {
+    config: NormalizeAndProjectConfig,
+    /// Frobenius norms by weight, f32 `[]`.
+    norms: Memory,
+}
+
+impl NormalizeAndProject {
+    /// Checks the settings.
+    pub fn build(
+        config: Scheduled<NormalizeAndProjectConfig>,
+    ) -> Result<Box<dyn Intervention>, String> {
+        positive("eps", config.config.eps)?;
+        let event = Self { config: config.config, norms: Memory::default() };
+        Ok(OnSchedule::boxed(event, config.schedule))
+    }
+}
+
+fn frobenius(weight: &Tensor) -> Tensor {
+    weight.square().sum(Kind::Float).sqrt()
+}
+
+impl Event for NormalizeAndProject {
+    fn plan(&self, plan: &mut NetworkPlan) -> Result<(), String> {
+        plan.set_norm(Norm {
+            kind: NormKind::Layer,
+            position: NormPosition::BeforeActivation,
+            affine: false,
+            eps: self.config.eps,
+        })
+    }
+
+    fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        for (name, weight) in crate::hidden_weights(&learner.online) {
+            self.norms.set(&name, frobenius(&weight));
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
+        for (name, mut weight) in crate::hidden_weights(&learner.online) {
+            let present = frobenius(&weight);
+            let first = self.norms.get_or(&name, weight.device(), || present.copy());
+            let _ = weight.g_mul_(&(&*first / present.clamp_min(1e-12)));
+        }
+        Ok(())
+    }
+}
+
+impl Checkpoint for NormalizeAndProject {
+    fn save(&self, state: &mut StateDict) {
+        self.norms.save(state);
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<()> {
+        self.norms.load(state)
+    }
+}

@@ -1,0 +1,71 @@
+//! Drawing a network's parameters anew.
+
+use pliant_core::{learner::Learner, network::Model, seeds::Stream, tch::Tensor};
+
+/// Freshly drawn values, as when the network was made, of the parameters that `includes`: by name.
+pub(crate) fn fresh(
+    model: &Model,
+    stream: &mut Stream,
+    includes: impl Fn(&str) -> bool,
+) -> Vec<(String, Tensor)> {
+    let chosen = model.variables().parameters().filter(|(name, _)| includes(name));
+    let mut draw = |(name, variable): (&str, &Tensor)| {
+        let init = model.variables().init(name).expect("every variable was filled once");
+        let values = init.draw(&variable.size(), stream).to_device(variable.device());
+        (name.to_owned(), values)
+    };
+    chosen.map(&mut draw).collect()
+}
+
+/// What else a reset concerns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beside {
+    /// The target network takes the same new values.
+    pub target: bool,
+    /// The optimiser forgets moments and step counters of the parameters.
+    pub optimizer: bool,
+}
+
+/// Redraws the parameters that `includes`.
+pub(crate) fn reset(
+    learner: &mut Learner,
+    stream: &mut Stream,
+    beside: Beside,
+    includes: impl Fn(&str) -> bool,
+) {
+    for (name, values) in fresh(&learner.online, stream, includes) {
+        let copy_into = |model: &Model| {
+            let variable = model.variables().get(&name).expect("both networks are built alike");
+            variable.shallow_clone().copy_(&values);
+        };
+        copy_into(&learner.online);
+        if beside.target {
+            copy_into(&learner.target);
+        }
+        if beside.optimizer {
+            learner.optimizer.moments_mut().reset_variable(&name);
+        }
+    }
+}
+
+/// True if a variable belongs to one of these layers: `layer/..`.
+pub(crate) fn is_of(layers: &[String], variable: &str) -> bool {
+    let is_below = |layer: &String| {
+        variable
+            .strip_prefix(layer.as_str())
+            .is_some_and(|rest| rest.starts_with('/') && !rest[1..].contains('/'))
+    };
+    layers.iter().any(is_below)
+}
+
+/// An error unless the network has all these layers.
+pub(crate) fn check_layers(model: &Model, layers: &[String]) -> Result<(), String> {
+    let known = model.layers();
+    match layers.iter().find(|layer| !known.contains(layer)) {
+        None => Ok(()),
+        Some(unknown) => {
+            let known: Vec<String> = known.iter().map(|layer| format!("`{layer}`")).collect();
+            Err(format!("no layer `{unknown}`, expected some of {}", known.join(", ")))
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! A new network on a schedule.
+
+use pliant_core::{
+    error::Result,
+    intervention::{Hook, Intervention},
+    learner::Learner,
+    schedule::{HasSchedule, Scheduled, UpdateSchedule},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    redraw::{Beside, reset},
+    schedule::{Event, OnSchedule},
+};
+
+/// All parameters are drawn anew from time to time, in the target network to the same values; the replay
+/// stays (Nikishin et al., 2022). The optimiser forgets all moments and counters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResetFullConfig {}
+
+impl HasSchedule for ResetFullConfig {
+    type Schedule = UpdateSchedule;
+
+    fn default_schedule() -> UpdateSchedule {
+        UpdateSchedule::every(200_000)
+    }
+}
+
+/// Redraws everything.
+#[derive(Debug)]
+pub struct ResetFull;
+
+impl ResetFull {
+    /// Takes the settings.
+    pub fn build(config: Scheduled<ResetFullConfig>) -> Result<Box<dyn Intervention>, String> {
+        Ok(OnSchedule::boxed(Self, config.schedule))
+    }
+}
+
+impl Event for ResetFull {
+    fn act(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        reset(learner, hook.stream, Beside { target: true, optimizer: true }, |_| true);
+        Ok(())
+    }
+}
+
+pliant_core::stateless!(ResetFull);

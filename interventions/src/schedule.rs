@@ -1,0 +1,137 @@
+//! Interventions that do one thing at given updates, or add one term to the loss for a time.
+
+use pliant_core::{
+    error::Result,
+    intervention::{Hook, Intervention},
+    learner::Learner,
+    network::NetworkPlan,
+    schedule::{UpdateSchedule, UpdateWindow},
+    seeds::Stream,
+    state::{Checkpoint, StateDict},
+    tch::{Kind, Tensor},
+};
+
+/// Something that is done to a learner at given updates.
+pub(crate) trait Event: Checkpoint {
+    /// See [`Intervention::plan`].
+    fn plan(&self, _plan: &mut NetworkPlan) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// See [`Intervention::after_build`].
+    fn after_build(&mut self, _learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Does it.
+    fn act(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()>;
+}
+
+/// An [`Event`] with the updates after which it takes place.
+pub(crate) struct OnSchedule<E> {
+    pub event: E,
+    pub schedule: UpdateSchedule,
+}
+
+impl<E: Event + 'static> OnSchedule<E> {
+    pub fn boxed(event: E, schedule: UpdateSchedule) -> Box<dyn Intervention> {
+        Box::new(Self { event, schedule })
+    }
+}
+
+impl<E: Event> Intervention for OnSchedule<E> {
+    fn plan(&self, plan: &mut NetworkPlan) -> Result<(), String> {
+        self.event.plan(plan)
+    }
+
+    fn after_build(&mut self, learner: &mut Learner, stream: &mut Stream) -> Result<(), String> {
+        self.event.after_build(learner, stream)
+    }
+
+    fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        if self.schedule.is_due(learner.updates) { self.event.act(learner, hook) } else { Ok(()) }
+    }
+
+    fn on_target_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        if self.schedule.is_due_on_target_update(learner.updates) {
+            self.event.act(learner, hook)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl<E: Event> Checkpoint for OnSchedule<E> {
+    fn save(&self, state: &mut StateDict) {
+        self.event.save(state);
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<()> {
+        self.event.load(state)
+    }
+}
+
+/// A term of the loss.
+pub(crate) trait Penalty: Checkpoint {
+    /// See [`Intervention::plan`].
+    fn plan(&self, _plan: &mut NetworkPlan) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// See [`Intervention::after_build`].
+    fn after_build(&mut self, _learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The term, a scalar tensor.
+    fn term(&mut self, learner: &Learner, hook: &mut Hook<'_>) -> Result<Tensor>;
+}
+
+/// A [`Penalty`] with the updates in whose loss it takes part.
+pub(crate) struct InWindow<P> {
+    pub penalty: P,
+    pub window: UpdateWindow,
+}
+
+impl<P: Penalty + 'static> InWindow<P> {
+    pub fn boxed(penalty: P, window: UpdateWindow) -> Box<dyn Intervention> {
+        Box::new(Self { penalty, window })
+    }
+}
+
+impl<P: Penalty> Intervention for InWindow<P> {
+    fn plan(&self, plan: &mut NetworkPlan) -> Result<(), String> {
+        self.penalty.plan(plan)
+    }
+
+    fn after_build(&mut self, learner: &mut Learner, stream: &mut Stream) -> Result<(), String> {
+        self.penalty.after_build(learner, stream)
+    }
+
+    fn extra_loss(&mut self, learner: &Learner, hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
+        if self.window.contains(learner.updates + 1) {
+            self.penalty.term(learner, hook).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+impl<P: Penalty> Checkpoint for InWindow<P> {
+    fn save(&self, state: &mut StateDict) {
+        self.penalty.save(state);
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<()> {
+        self.penalty.load(state)
+    }
+}
+
+/// The sum of scalar tensors; zero, where the learner computes, if there are none.
+pub(crate) fn sum(terms: impl Iterator<Item = Tensor>, learner: &Learner) -> Tensor {
+    let zero = || {
+        let options = (Kind::Float, learner.online.device());
+        Tensor::zeros([0i64; 0], options)
+    };
+    terms.reduce(|total, term| total + term).unwrap_or_else(zero)
+}

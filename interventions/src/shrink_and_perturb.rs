@@ -1,0 +1,89 @@
+//! Shrink and perturb.
+
+use pliant_core::{
+    error::Result,
+    intervention::{Hook, Intervention},
+    learner::Learner,
+    network::Model,
+    schedule::{HasSchedule, Scheduled, UpdateSchedule},
+    seeds::Stream,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ranges::{not_negative, share},
+    redraw::{check_layers, fresh, is_of},
+    schedule::{Event, OnSchedule},
+};
+
+/// Shrink and perturb (Ash & Adams, 2020, section 4) each time the target network was updated, as in
+/// Lyle et al. (2023, section 5): every parameter is multiplied by `shrink`, and `perturb` times a fresh
+/// initialisation is added. The paper gives no factors. The target network keeps what it just took
+/// over; the optimiser keeps its moments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ShrinkAndPerturbConfig {
+    /// What parameters are multiplied by.
+    pub shrink: f64,
+    /// What the fresh initialisation is multiplied by.
+    pub perturb: f64,
+    /// Names of the layers concerned; none means all.
+    pub layers: Vec<String>,
+}
+
+impl Default for ShrinkAndPerturbConfig {
+    fn default() -> Self {
+        Self { shrink: 0.8, perturb: 0.2, layers: Vec::new() }
+    }
+}
+
+impl HasSchedule for ShrinkAndPerturbConfig {
+    type Schedule = UpdateSchedule;
+
+    fn default_schedule() -> UpdateSchedule {
+        UpdateSchedule::on_target_update()
+    }
+}
+
+/// Shrinks and perturbs.
+#[derive(Debug)]
+pub struct ShrinkAndPerturb(ShrinkAndPerturbConfig);
+
+impl ShrinkAndPerturb {
+    /// Checks the settings.
+    pub fn build(
+        config: Scheduled<ShrinkAndPerturbConfig>,
+    ) -> Result<Box<dyn Intervention>, String> {
+        share("shrink", config.config.shrink)?;
+        not_negative("perturb", config.config.perturb)?;
+        Ok(OnSchedule::boxed(Self(config.config), config.schedule))
+    }
+}
+
+/// `shrink * theta + perturb * fresh` for the parameters that `includes`.
+pub(crate) fn shrink_and_perturb(
+    model: &Model,
+    stream: &mut Stream,
+    [shrink, perturb]: [f64; 2],
+    includes: impl Fn(&str) -> bool,
+) {
+    for (name, values) in fresh(model, stream, includes) {
+        let mut variable = model.variables().get(&name).expect("just listed").shallow_clone();
+        let _ = variable.g_mul_scalar_(shrink).g_add_(&(values * perturb));
+    }
+}
+
+impl Event for ShrinkAndPerturb {
+    fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        check_layers(&learner.online, &self.0.layers)
+    }
+
+    fn act(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        let ShrinkAndPerturbConfig { shrink, perturb, layers } = &self.0;
+        let includes = |name: &str| layers.is_empty() || is_of(layers, name);
+        shrink_and_perturb(&learner.online, hook.stream, [*shrink, *perturb], includes);
+        Ok(())
+    }
+}
+
+pliant_core::stateless!(ShrinkAndPerturb);

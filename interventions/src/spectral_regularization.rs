@@ -1,0 +1,110 @@
+//! Spectral regularisation.
+
+use pliant_core::{
+    error::Result,
+    intervention::{Hook, Intervention},
+    learner::Learner,
+    network::PowerIteration,
+    schedule::{HasSchedule, Scheduled, UpdateWindow},
+    state::{Checkpoint, StateDict},
+    tch::{Kind, Tensor},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    memory::Memory,
+    ranges::not_negative,
+    schedule::{InWindow, Penalty, sum},
+};
+
+/// Spectral regularisation (Lewandowski et al., 2024, section 4): `coefficient * (sigma^k - 1)^2` for
+/// every weight, where sigma is its largest singular value by power iteration, and `coefficient *
+/// |b|^(2k)` for every bias, are added to the loss. The singular vectors' estimates are remembered and
+/// saved. Target network and moments are not touched, but moments see the gradient.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpectralRegularizationConfig {
+    /// Strength.
+    pub coefficient: f64,
+    /// The exponent k.
+    pub exponent: u32,
+    /// Regularise biases too.
+    pub biases: bool,
+}
+
+impl Default for SpectralRegularizationConfig {
+    fn default() -> Self {
+        Self { coefficient: 1e-4, exponent: 2, biases: true }
+    }
+}
+
+impl HasSchedule for SpectralRegularizationConfig {
+    type Schedule = UpdateWindow;
+
+    fn default_schedule() -> UpdateWindow {
+        UpdateWindow::always()
+    }
+}
+
+/// Keeps largest singular values near 1.
+#[derive(Debug)]
+pub struct SpectralRegularization {
+    config: SpectralRegularizationConfig,
+    singular_vectors: Memory,
+}
+
+impl SpectralRegularization {
+    /// Checks the settings.
+    pub fn build(
+        config: Scheduled<SpectralRegularizationConfig>,
+    ) -> Result<Box<dyn Intervention>, String> {
+        let Scheduled { config, schedule } = config;
+        not_negative("coefficient", config.coefficient)?;
+        if !(1..=8).contains(&config.exponent) {
+            return Err(format!("`exponent` is {}, expected 1 to 8", config.exponent));
+        }
+        let penalty = Self { config, singular_vectors: Memory::default() };
+        Ok(InWindow::boxed(penalty, schedule))
+    }
+
+    fn of_weight(&mut self, name: &str, weight: &Tensor, hook: &mut Hook<'_>) -> Tensor {
+        let device = weight.device();
+        let first = || {
+            let drawn = hook.stream.normal(&[weight.size()[0]], 1.0).to_device(device);
+            (0..FIRST_ITERATIONS).fold(drawn, |u, _| PowerIteration::step(weight, &u).u)
+        };
+        let u = self.singular_vectors.get_or(name, device, first);
+        let step = PowerIteration::step(weight, u);
+        let sigma = step.sigma(weight);
+        self.singular_vectors.set(name, step.u);
+        (sigma.pow_tensor_scalar(i64::from(self.config.exponent)) - 1.0).square()
+    }
+}
+
+/// Power iterations when a weight is first seen.
+const FIRST_ITERATIONS: u32 = 100;
+
+impl Penalty for SpectralRegularization {
+    fn term(&mut self, learner: &Learner, hook: &mut Hook<'_>) -> Result<Tensor> {
+        let exponent = i64::from(self.config.exponent);
+        let mut terms: Vec<Tensor> = Vec::new();
+        for (name, parameter) in learner.online.variables().parameters() {
+            if name.ends_with("/weight") && parameter.dim() >= 2 {
+                terms.push(self.of_weight(name, parameter, hook));
+            } else if name.ends_with("/bias") && self.config.biases {
+                terms.push(parameter.square().sum(Kind::Float).pow_tensor_scalar(exponent));
+            }
+        }
+        Ok(sum(terms.into_iter(), learner) * self.config.coefficient)
+    }
+}
+
+impl Checkpoint for SpectralRegularization {
+    fn save(&self, state: &mut StateDict) {
+        self.singular_vectors.save(state);
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<()> {
+        self.singular_vectors.load(state)
+    }
+}

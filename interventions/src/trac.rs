@@ -1,0 +1,238 @@
+//! TRAC: a parameter-free wrapper of the optimiser.
+
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, SQRT_2};
+
+use pliant_core::{
+    error::{Error, Result},
+    intervention::{Hook, Intervention},
+    learner::Learner,
+    network::Model,
+    schedule::{HasSchedule, Scheduled, UpdateWindow},
+    state::{Checkpoint, StateDict},
+    tch::{Kind, Tensor},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{memory::Memory, ranges::positive};
+
+/// TRAC (Muppidi et al., 2024, algorithms 1 and 2) around the configured optimiser: parameters are kept at
+/// `reference + S * distance`, where the reference are the parameters that the network began with, the
+/// distance is what the optimiser's steps add up to, and the scale S is the sum of one-dimensional tuners,
+/// one for each discount, that learn from how gradient and distance lie to each other. As in the authors'
+/// program the distance before a step is found from the parameters, so other interventions' changes are
+/// part of it. Reference and tuners are remembered and saved; target network and moments stay as they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TracConfig {
+    /// Discounts of the tuners, one tuner each.
+    pub betas: Vec<f64>,
+    /// The scale that each tuner begins with.
+    pub first_scale: f64,
+    /// Added to divisors.
+    pub eps: f64,
+}
+
+impl Default for TracConfig {
+    fn default() -> Self {
+        let betas = vec![0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999];
+        Self { betas, first_scale: 1e-8, eps: 1e-8 }
+    }
+}
+
+impl HasSchedule for TracConfig {
+    type Schedule = UpdateWindow;
+
+    fn default_schedule() -> UpdateWindow {
+        UpdateWindow::always()
+    }
+}
+
+/// A one-dimensional tuner.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Tuner {
+    beta: f64,
+    variance: f64,
+    sigma: f64,
+    scale: f64,
+}
+
+impl Tuner {
+    fn new(beta: f64) -> Self {
+        Self { beta, variance: 0.0, sigma: 1e-8, scale: 0.0 }
+    }
+
+    /// Takes in `h = <gradient, distance>`.
+    fn observe(&mut self, h: f64, first_scale: f64, eps: f64) {
+        self.variance = self.beta * self.beta * self.variance + h * h;
+        self.sigma = self.beta * self.sigma - h;
+        let argument = self.sigma / (SQRT_2 * self.variance.sqrt() + eps);
+        self.scale = first_scale / erfi(FRAC_1_SQRT_2) * erfi(argument);
+    }
+}
+
+/// The imaginary error function, `2 / sqrt(pi) * sum x^(2n + 1) / (n! (2n + 1))`.
+fn erfi(x: f64) -> f64 {
+    let (mut power, mut sum) = (x, x);
+    for n in 1..10_000 {
+        power *= x * x / f64::from(n);
+        let term = power / f64::from(2 * n + 1);
+        sum += term;
+        if term.abs() <= sum.abs() * f64::EPSILON {
+            break;
+        }
+    }
+    FRAC_2_SQRT_PI * sum
+}
+
+/// Scales the distance from the reference.
+#[derive(Debug)]
+pub struct Trac {
+    config: TracConfig,
+    window: UpdateWindow,
+    tuners: Vec<Tuner>,
+    reference: Memory,
+    /// Parameters before the optimiser's step.
+    before: Vec<(String, Tensor)>,
+    /// `<gradient, distance>` before the optimiser's step.
+    inner_product: f64,
+}
+
+impl Trac {
+    /// Checks the settings.
+    pub fn build(config: Scheduled<TracConfig>) -> Result<Box<dyn Intervention>, String> {
+        let Scheduled { config, schedule: window } = config;
+        let is_discount = |beta: &f64| (0.0..=1.0).contains(beta);
+        if config.betas.is_empty() || !config.betas.iter().all(is_discount) {
+            return Err(format!(
+                "`betas` are {:?}, expected one or more numbers from 0 to 1",
+                config.betas
+            ));
+        }
+        positive("first_scale", config.first_scale)?;
+        positive("eps", config.eps)?;
+        let tuners = config.betas.iter().map(|beta| Tuner::new(*beta)).collect();
+        let (reference, before) = (Memory::default(), Vec::new());
+        Ok(Box::new(Self { config, window, tuners, reference, before, inner_product: 0.0 }))
+    }
+
+    fn scale(&self) -> f64 {
+        self.tuners.iter().map(|tuner| tuner.scale).sum()
+    }
+
+    /// `(parameter - reference) / (S + eps)`.
+    fn distance(&mut self, name: &str, parameter: &Tensor) -> Tensor {
+        let divisor = self.scale() + self.config.eps;
+        let reference = self.reference.get_or(name, parameter.device(), || parameter.copy());
+        (parameter - &*reference) / divisor
+    }
+}
+
+fn trained(model: &Model) -> impl Iterator<Item = (&str, &Tensor)> {
+    model.variables().parameters().filter(|(_, parameter)| parameter.grad().defined())
+}
+
+impl Intervention for Trac {
+    fn after_backward(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
+        self.before.clear();
+        if !self.window.contains(learner.updates + 1) {
+            return Ok(());
+        }
+        let mut products: Option<Tensor> = None;
+        for (name, parameter) in trained(&learner.online) {
+            let present = parameter.detach().copy();
+            let product = (self.distance(name, &present) * parameter.grad()).sum(Kind::Double);
+            products = Some(products.map_or_else(|| product.copy(), |sum| sum + &product));
+            self.before.push((name.to_owned(), present));
+        }
+        self.inner_product = products.map_or(0.0, |sum| sum.double_value(&[]));
+        Ok(())
+    }
+
+    fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        let before = std::mem::take(&mut self.before);
+        if before.is_empty() {
+            return Ok(());
+        }
+        let named = |(name, old): (String, Tensor)| {
+            let parameter =
+                learner.online.variables().get(&name).expect("there at the step before");
+            let distance = self.distance(&name, &old) + (parameter.detach() - old);
+            (name, parameter.shallow_clone(), distance)
+        };
+        let distances: Vec<_> = before.into_iter().map(named).collect();
+        for tuner in &mut self.tuners {
+            tuner.observe(self.inner_product, self.config.first_scale, self.config.eps);
+        }
+        let scale = self.scale().max(0.0);
+        if !scale.is_finite() {
+            return Err(Error::Invalid("its scale has grown beyond all numbers".to_owned()));
+        }
+        for (name, mut parameter, distance) in distances {
+            let reference =
+                self.reference.get_or(&name, distance.device(), || distance.zeros_like());
+            parameter.copy_(&(&*reference + distance * scale));
+        }
+        hook.metrics.scalar("trac/scale", scale);
+        Ok(())
+    }
+}
+
+impl Checkpoint for Trac {
+    fn save(&self, state: &mut StateDict) {
+        state.put("tuners", &self.tuners);
+        state.put_part("reference", &self.reference);
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<()> {
+        self.tuners = state.get("tuners")?;
+        state.load_part("reference", &mut self.reference)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+
+    #[test]
+    fn the_imaginary_error_function_as_in_tables() {
+        // scipy.special.erfi.
+        for (x, expected) in [
+            (0.5, 0.614_952_094_696_510_9),
+            (FRAC_1_SQRT_2, 0.953_438_269_251_260_9),
+            (1.0, 1.650_425_758_797_542_9),
+            (3.0, 1_629.994_622_601_565_7),
+        ] {
+            assert!((erfi(x) / expected - 1.0).abs() < 1e-14, "erfi({x}) is {}", erfi(x));
+            assert_eq!(erfi(-x), -erfi(x));
+        }
+    }
+
+    /// With one parameter that matters: reference 2, gradient 2 of y^2 / 2 at y = 2.
+    #[test]
+    fn two_steps_by_hand() {
+        let config = TracConfig { betas: vec![0.5], first_scale: 0.1, eps: 1e-8 };
+        let mut setting = Setting::with_sgd(Trac::build(config.into()), 1, 0.25);
+        for name in ["dense1/weight", "dense2/weight", "output/weight"] {
+            setting.set(name, &[0.0]);
+        }
+        for name in ["dense1/bias", "dense2/bias"] {
+            setting.set(name, &[-1.0]);
+        }
+        setting.set("output/bias", &[2.0]);
+        setting.update(1);
+        // First step: the distance was 0, so h = 0, sigma = .5e-8 and the tuner's argument is
+        // .5e-8 / 1e-8 = .5. The distance becomes -.25 * 2 = -.5.
+        let unit = 0.1 / erfi(FRAC_1_SQRT_2);
+        let first_scale = unit * erfi(0.5);
+        let first = 2.0 - 0.5 * first_scale;
+        let bias = |setting: &Setting| f64::from(setting.numbers("output/bias")[0]);
+        assert!((bias(&setting) - first).abs() < 1e-6, "{} not {first}", bias(&setting));
+        setting.update(1);
+        // Second: h = -.5 * y = -.5 * first, variance h^2, sigma .25e-8 - h.
+        let h = -0.5 * first;
+        let scale = unit * erfi((0.25e-8 - h) / (SQRT_2 * -h + 1e-8));
+        let second = 2.0 + (-0.5 - 0.25 * first) * scale;
+        assert!((bias(&setting) - second).abs() < 1e-5, "{} not {second}", bias(&setting));
+    }
+}

@@ -1,0 +1,62 @@
+//! Adam with the settings that keep it stable.
+
+use pliant_core::{
+    intervention::Intervention,
+    learner::Learner,
+    optimizer::{Adam, AdamConfig},
+    seeds::Stream,
+};
+use serde::{Deserialize, Serialize};
+
+/// Adam tuned for stability (Lyle et al., 2023, section 3.1 and figure 1): a mean squared gradient that
+/// forgets as fast as the mean gradient, and a large eps inside the root. Takes the place of the
+/// configured optimiser from the first update on, so it has no schedule; target network untouched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TunedAdamConfig {
+    /// Step size; if unset that of the configured optimiser.
+    pub learning_rate: Option<f64>,
+    /// Decay of the mean gradient, per update.
+    pub beta1: f64,
+    /// Decay of the mean squared gradient, per update.
+    pub beta2: f64,
+    /// Added outside the root.
+    pub eps: f64,
+    /// Added inside the root.
+    pub eps_root: f64,
+}
+
+impl Default for TunedAdamConfig {
+    fn default() -> Self {
+        Self { learning_rate: None, beta1: 0.9, beta2: 0.9, eps: 1e-9, eps_root: 1e-3 }
+    }
+}
+
+/// Puts another optimiser in place; has nothing to do while the network learns.
+#[derive(Debug)]
+pub struct TunedAdam(TunedAdamConfig);
+
+impl TunedAdam {
+    /// Checks the settings.
+    pub fn build(config: TunedAdamConfig) -> Result<Box<dyn Intervention>, String> {
+        let checked = Self(config);
+        Adam::build(checked.adam(checked.0.learning_rate.unwrap_or(1.0)))?;
+        Ok(Box::new(checked))
+    }
+
+    fn adam(&self, learning_rate: f64) -> AdamConfig {
+        let TunedAdamConfig { beta1, beta2, eps, eps_root, .. } = self.0;
+        AdamConfig { learning_rate, beta1, beta2, eps, eps_root, weight_decay: 0.0 }
+    }
+}
+
+impl Intervention for TunedAdam {
+    fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        let configured = learner.optimizer.learning_rate();
+        let config = self.adam(self.0.learning_rate.unwrap_or(configured));
+        learner.optimizer = Adam::build(config)?;
+        Ok(())
+    }
+}
+
+pliant_core::stateless!(TunedAdam);

@@ -1,0 +1,62 @@
+//! Giving single units a new start.
+
+use pliant_core::{
+    learner::Learner,
+    network::HiddenLayer,
+    seeds::Stream,
+    tch::{Kind, Tensor},
+};
+
+/// Cuts units (i64 `[k]`) off and lets them begin anew in the online network: incoming weights, biases
+/// and scales are drawn as when the network was made, outgoing weights are 0, and the optimiser's
+/// moments and step counters of both are forgotten. The target network stays as it is.
+///
+/// Of several layers first [`redraw_incoming`] all, then [`silence_outgoing`] all: a weight between two
+/// reset units has to end at 0.
+pub(crate) fn redraw_incoming(
+    learner: &mut Learner,
+    layer: &HiddenLayer,
+    units: &Tensor,
+    stream: &mut Stream,
+) {
+    let count = units.size()[0];
+    for name in &layer.incoming {
+        let variables = learner.online.variables();
+        let (Some(variable), Some(init)) = (variables.get(name), variables.init(name)) else {
+            continue;
+        };
+        let mut shape = variable.size();
+        shape[0] = count;
+        let fresh = init.draw(&shape, stream).to_device(variable.device());
+        let _ = variable.shallow_clone().index_copy_(0, units, &fresh);
+        learner.optimizer.moments_mut().reset_units(name, 0, units);
+    }
+}
+
+/// See [`redraw_incoming`].
+pub(crate) fn silence_outgoing(learner: &mut Learner, layer: &HiddenLayer, units: &Tensor) {
+    for name in &layer.outgoing {
+        let Some(weight) = learner.online.variables().get(name) else { continue };
+        let columns = columns_of(layer, weight, units);
+        let _ = weight.shallow_clone().index_fill_(1, &columns, 0.0);
+        learner.optimizer.moments_mut().reset_units(name, 1, &columns);
+    }
+}
+
+/// The columns of an outgoing weight `[outputs, inputs, ..]` that read these units: i64 `[n]`.
+fn columns_of(layer: &HiddenLayer, weight: &Tensor, units: &Tensor) -> Tensor {
+    let inputs = weight.size()[1];
+    let all = Tensor::arange(inputs, (Kind::Int64, weight.device()));
+    all.reshape([layer.copies, layer.units, -1]).index_select(1, units).reshape([-1])
+}
+
+/// The sum of the absolute outgoing weights of each unit, f32 `[units]`.
+pub(crate) fn outgoing_magnitude(learner: &Learner, layer: &HiddenLayer) -> Tensor {
+    let magnitude = |name: &String| {
+        let weight = learner.online.variables().get(name).expect("a layer's weight");
+        let view = layer.outgoing_view(weight).abs();
+        view.sum_dim_intlist([0i64, 1, 3].as_slice(), false, Kind::Float)
+    };
+    let each = layer.outgoing.iter().map(magnitude);
+    each.reduce(|total, one| total + one).expect("something reads every layer")
+}

@@ -1,0 +1,192 @@
+//! Utility-based perturbed gradient descent.
+
+use pliant_core::{
+    error::Result,
+    intervention::{Hook, Intervention},
+    learner::Learner,
+    network::Model,
+    schedule::{HasSchedule, Scheduled, UpdateWindow},
+    state::{Checkpoint, StateDict},
+    tch::Tensor,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    memory::Memory,
+    ranges::{decay, not_negative},
+};
+
+/// UPGD (Elsayed & Mahmood, 2024, algorithm 1): whatever step the optimiser makes, noise is added to it and
+/// the whole is multiplied by 1 - u for every single parameter, where u is the sigmoid of its utility, a
+/// running mean of -gradient * value, over the greatest of the network: useful parameters are protected,
+/// others perturbed. As in the authors' program the mean is corrected for its beginning at 0 and the
+/// greatest is not; their program's factor of 2 is left to the learning rate. With SGD this is the paper's
+/// update. Utilities are remembered and saved; target network
+/// and moments stay as they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpgdConfig {
+    /// Decay of the utility's running mean, per update.
+    pub beta_utility: f64,
+    /// Standard deviation of the noise, which is multiplied by the learning rate like a gradient.
+    pub sigma: f64,
+    /// Decoupled weight decay: each update takes away `learning_rate * weight_decay` of every parameter.
+    pub weight_decay: f64,
+}
+
+impl Default for UpgdConfig {
+    fn default() -> Self {
+        Self { beta_utility: 0.999, sigma: 1e-3, weight_decay: 1e-3 }
+    }
+}
+
+impl HasSchedule for UpgdConfig {
+    type Schedule = UpdateWindow;
+
+    fn default_schedule() -> UpdateWindow {
+        UpdateWindow::always()
+    }
+}
+
+/// Gates and perturbs the optimiser's steps.
+#[derive(Debug)]
+pub struct Upgd {
+    config: UpgdConfig,
+    window: UpdateWindow,
+    /// Running means by parameter.
+    utilities: Memory,
+    /// Updates that the means have seen.
+    seen: u64,
+    /// The parameters and their gates between backward pass and optimiser step.
+    before: Vec<Gated>,
+}
+
+#[derive(Debug)]
+struct Gated {
+    name: String,
+    value: Tensor,
+    /// `1 - u`.
+    openness: Tensor,
+}
+
+impl Upgd {
+    /// Checks the settings.
+    pub fn build(config: Scheduled<UpgdConfig>) -> Result<Box<dyn Intervention>, String> {
+        let Scheduled { config, schedule: window } = config;
+        decay("beta_utility", config.beta_utility)?;
+        not_negative("sigma", config.sigma)?;
+        not_negative("weight_decay", config.weight_decay)?;
+        let utilities = Memory::default();
+        Ok(Box::new(Self { config, window, utilities, seen: 0, before: Vec::new() }))
+    }
+
+    /// Brings the utilities up to date; the greatest of them, f32 `[]`.
+    fn update_utilities(&mut self, model: &Model) -> Option<Tensor> {
+        let beta = self.config.beta_utility;
+        let mut greatest: Option<Tensor> = None;
+        for (name, parameter) in trained(model) {
+            let utilities =
+                self.utilities.get_or(name, parameter.device(), || parameter.zeros_like());
+            let present = parameter.detach() * parameter.grad() * (beta - 1.0);
+            let _ = utilities.g_mul_scalar_(beta).g_add_(&present);
+            let most = utilities.max();
+            greatest = Some(greatest.map_or_else(|| most.copy(), |so_far| so_far.maximum(&most)));
+        }
+        greatest
+    }
+}
+
+/// The parameters that have a gradient.
+fn trained(model: &Model) -> impl Iterator<Item = (&str, &Tensor)> {
+    model.variables().parameters().filter(|(_, parameter)| parameter.grad().defined())
+}
+
+impl Intervention for Upgd {
+    fn after_backward(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
+        self.before.clear();
+        if !self.window.contains(learner.updates + 1) {
+            return Ok(());
+        }
+        let Some(greatest) = self.update_utilities(&learner.online) else { return Ok(()) };
+        self.seen += 1;
+        let correction = 1.0 - self.config.beta_utility.powf(self.seen as f64);
+        for (name, parameter) in trained(&learner.online) {
+            let utilities =
+                self.utilities.get_or(name, parameter.device(), || parameter.zeros_like());
+            // Of a network whose greatest utility is 0 nothing is known: u = 1/2.
+            let scaled =
+                (&*utilities / correction / &greatest).nan_to_num(0.0, None::<f64>, None::<f64>);
+            let openness = scaled.neg().sigmoid();
+            let value = parameter.detach().copy();
+            self.before.push(Gated { name: name.to_owned(), value, openness });
+        }
+        Ok(())
+    }
+
+    fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        let rate = learner.optimizer.learning_rate();
+        let UpgdConfig { sigma, weight_decay, .. } = self.config;
+        for Gated { name, value, openness } in self.before.drain(..) {
+            let Some(parameter) = learner.online.variables().get(&name) else { continue };
+            let noise = hook.stream.normal(&value.size(), sigma).to_device(value.device());
+            let step = parameter.detach() - &value - noise * rate;
+            let kept = &value * (1.0 - rate * weight_decay);
+            parameter.shallow_clone().copy_(&(kept + step * openness));
+        }
+        Ok(())
+    }
+}
+
+impl Checkpoint for Upgd {
+    fn save(&self, state: &mut StateDict) {
+        state.put("seen", &self.seen);
+        state.put_part("utilities", &self.utilities);
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<()> {
+        self.seen = state.get("seen")?;
+        state.load_part("utilities", &mut self.utilities)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+
+    /// y = v w b: gradients of y^2 / 2, utilities -g * value, gates by the paper's formula.
+    #[test]
+    fn one_step_of_sgd_by_hand() {
+        let config = UpgdConfig { beta_utility: 0.9, sigma: 0.0, weight_decay: 0.5 };
+        let mut setting = Setting::with_sgd(Upgd::build(config.into()), 1, 0.1);
+        setting.set("dense1/weight", &[1.0]);
+        setting.set("dense1/bias", &[0.0]);
+        setting.set("dense2/weight", &[2.0]);
+        setting.set("dense2/bias", &[-1.0]);
+        setting.set("output/weight", &[3.0]);
+        setting.set("output/bias", &[-1.0]);
+        setting.update(1);
+        // h1 = 1, h2 = 1, y = 2. Gradients: output weight 2, bias 2, dense2 weight and bias 6, dense1
+        // weight and bias 12. Utilities -g * value: -6, 2, -12, 6, -12, 0; the greatest is 6 (the
+        // correction makes the running mean the value itself at the first step).
+        let gate = |utility: f64| 1.0 / (1.0 + f64::exp(utility / 6.0));
+        let expected = |value: f64, gradient: f64, utility: f64| {
+            value * (1.0 - 0.1 * 0.5) - 0.1 * gradient * gate(utility * 1.0)
+        };
+        // The mean and the greatest are both (1 - beta) times as large before the correction, which
+        // is applied to the mean alone, as in the authors' program.
+        let corrected = |utility: f64| utility / 0.1;
+        let cases = [
+            ("output/weight", 3.0, 2.0, -6.0),
+            ("output/bias", -1.0, 2.0, 2.0),
+            ("dense2/weight", 2.0, 6.0, -12.0),
+            ("dense2/bias", -1.0, 6.0, 6.0),
+            ("dense1/weight", 1.0, 12.0, -12.0),
+        ];
+        for (name, value, gradient, utility) in cases {
+            let actual = f64::from(setting.numbers(name)[0]);
+            let expected = expected(value, gradient, corrected(utility));
+            assert!((actual - expected).abs() < 1e-5, "{name}: {actual}, expected {expected}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Weight clipping.
+
+use pliant_core::{
+    error::Result,
+    intervention::{Hook, Intervention},
+    learner::Learner,
+    network::Model,
+    schedule::{HasSchedule, Scheduled, UpdateSchedule},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ranges::positive,
+    schedule::{Event, OnSchedule},
+};
+
+/// Weight clipping (Elsayed et al., 2024, algorithm 1): after every update the weights and biases of each
+/// layer are clipped to `kappa / sqrt(fan_in)`, kappa times the bound that they are first drawn within.
+/// Target network and moments stay as they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WeightClippingConfig {
+    /// Multiple of the initial bound.
+    pub kappa: f64,
+}
+
+impl Default for WeightClippingConfig {
+    fn default() -> Self {
+        Self { kappa: 2.0 }
+    }
+}
+
+impl HasSchedule for WeightClippingConfig {
+    type Schedule = UpdateSchedule;
+
+    fn default_schedule() -> UpdateSchedule {
+        UpdateSchedule::every(1)
+    }
+}
+
+/// Clips weights and biases.
+#[derive(Debug)]
+pub struct WeightClipping(WeightClippingConfig);
+
+impl WeightClipping {
+    /// Checks the settings.
+    pub fn build(config: Scheduled<WeightClippingConfig>) -> Result<Box<dyn Intervention>, String> {
+        positive("kappa", config.config.kappa)?;
+        Ok(OnSchedule::boxed(Self(config.config), config.schedule))
+    }
+}
+
+fn clip(model: &Model, kappa: f64) {
+    for (name, weight) in model.variables().weights() {
+        let fan_in: i64 = weight.size()[1..].iter().product();
+        let bound = kappa / (fan_in as f64).sqrt();
+        let _ = weight.shallow_clone().clamp_(-bound, bound);
+        let bias = name.strip_suffix("weight").map(|layer| format!("{layer}bias"));
+        if let Some(bias) = bias.and_then(|bias| model.variables().get(&bias)) {
+            let _ = bias.shallow_clone().clamp_(-bound, bound);
+        }
+    }
+}
+
+impl Event for WeightClipping {
+    fn act(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
+        clip(&learner.online, self.0.kappa);
+        Ok(())
+    }
+}
+
+pliant_core::stateless!(WeightClipping);
