@@ -200,6 +200,24 @@ fn datasets() -> impl TypedValueParser<Value = DatasetName> {
 pub enum BenchArgs {
     /// Environments under random actions, beside the emulator alone
     Env(BenchEnvArgs),
+    /// Updates of the network, beside the same without interventions
+    Learner(BenchLearnerArgs),
+}
+
+/// `pliant bench learner`
+#[derive(Args)]
+pub struct BenchLearnerArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Rounds, of which the median counts
+    #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one(1_000_000))]
+    pub(crate) rounds: usize,
+    /// Updates per round
+    #[arg(long, value_name = "N", default_value = "50", value_parser = at_least_one(u32::MAX))]
+    pub(crate) updates: usize,
+    /// Do not measure the same without interventions
+    #[arg(long)]
+    pub(crate) no_plain: bool,
 }
 
 /// `pliant bench env`

@@ -4,38 +4,64 @@ use std::sync::Arc;
 
 use pliant_core::registry::Plugins;
 use pliant_envs::env::EnvFactory;
+use serde::Serialize;
 
 use crate::{
-    bench::{self, Bare, Load},
-    cli::{BenchArgs, BenchEnvArgs},
-    config::{self, KindTable, Options},
+    bench::{
+        env::{self, Bare},
+        learner,
+    },
+    cli::{BenchArgs, BenchEnvArgs, BenchLearnerArgs},
+    config::{self, KindTable},
+    experiment,
     failure::{Failure, Outcome},
 };
 
 /// Measures and prints one JSON object.
 pub fn run(args: &BenchArgs, plugins: &Plugins) -> Outcome {
     match args {
-        BenchArgs::Env(args) => env(args, plugins),
+        BenchArgs::Env(args) => bench_env(args, plugins),
+        BenchArgs::Learner(args) => bench_learner(args, plugins),
     }
 }
 
-fn env(args: &BenchEnvArgs, plugins: &Plugins) -> Outcome {
-    let load = Load {
+fn bench_env(args: &BenchEnvArgs, plugins: &Plugins) -> Outcome {
+    let load = env::Load {
         envs: args.envs,
         threads: args.threads,
         rounds: args.rounds,
         steps: args.steps,
         seed: args.seed,
     };
-    let set = std::iter::once(format!("env.kind={}", args.env)).chain(args.set.clone()).collect();
-    let options = Options { set, ..Options::default() };
+    let env = config::env_section(&args.env, &args.set, plugins).map_err(Failure::Input)?;
+    let factory: Arc<dyn EnvFactory> = env.build(&plugins.envs).map_err(Failure::Input)?;
+    let bare = if args.no_bare { None } else { bare(&env)? };
+    print(&env::envs(factory, load, bare.as_ref())?);
+    Ok(())
+}
+
+/// What makes an agent learn soon and from a small replay; options of the command line win.
+const SOON: [&str; 3] =
+    ["agent.update_every_agent_steps=1", "agent.learning_starts=512", "agent.replay_capacity=4096"];
+
+fn bench_learner(args: &BenchLearnerArgs, plugins: &Plugins) -> Outcome {
+    let mut options = args.config.options();
+    options.set.splice(0..0, SOON.map(str::to_owned));
     let layers = config::layers(&options).map_err(Failure::Input)?;
     let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
-    let factory: Arc<dyn EnvFactory> = config.env.build(&plugins.envs).map_err(Failure::Input)?;
-    let bare = if args.no_bare { None } else { bare(&config.env)? };
-    let speed = bench::envs(factory, load, bare.as_ref())?;
-    println!("{}", serde_json::to_string(&speed).expect("plain data"));
+    let mut without = config.clone();
+    without.interventions.clear();
+    let is_compared = !args.no_plain && !config.interventions.is_empty();
+    let experiment = experiment::build(config, plugins)?;
+    experiment::check_memory(&experiment)?;
+    let plain = is_compared.then(|| experiment::build(without, plugins)).transpose()?;
+    let load = learner::Load { rounds: args.rounds, updates: args.updates };
+    print(&learner::learner(experiment, plain, load)?);
     Ok(())
+}
+
+fn print(measured: &impl Serialize) {
+    println!("{}", serde_json::to_string(measured).expect("plain data"));
 }
 
 /// The emulator alone, where the environment has one.

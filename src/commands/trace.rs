@@ -4,18 +4,15 @@ use pliant_core::registry::Plugins;
 
 use crate::{
     cli::TraceArgs,
-    config::{self, Options},
+    config,
     failure::{Failure, Outcome},
     trace::{self, TraceError},
 };
 
 /// Replays a file of actions and writes what the environment does as .npy files.
 pub fn run(args: &TraceArgs, plugins: &Plugins) -> Outcome {
-    let set = std::iter::once(format!("env.kind={}", args.env)).chain(args.set.clone()).collect();
-    let options = Options { set, ..Options::default() };
-    let layers = config::layers(&options).map_err(Failure::Input)?;
-    let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
-    let factory = config.env.build(&plugins.envs).map_err(Failure::Input)?;
+    let env = config::env_section(&args.env, &args.set, plugins).map_err(Failure::Input)?;
+    let factory = env.build(&plugins.envs).map_err(Failure::Input)?;
     let actions = trace::read_actions(&args.actions).map_err(Failure::Input)?;
     let summary =
         trace::write_trace(factory.as_ref(), args.seed, &actions, &args.out).map_err(|error| {

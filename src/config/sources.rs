@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use pliant_core::registry::Plugins;
 use toml::{Table, Value};
 
-use super::{Layer, PRESETS, Preset, preset};
+use super::{KindTable, Layer, PRESETS, Preset, preset, resolve};
 
 /// The settings given on a command line, in their own words.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +47,13 @@ pub fn layers(options: &Options) -> Result<Vec<Layer>, String> {
     append(&mut layers, "--with", "interventions", &options.with)?;
     append(&mut layers, "--probe", "probes", &options.probe)?;
     Ok(layers)
+}
+
+/// The `[env]` of a command that takes `--env KIND --set env.k=v` and no other section.
+pub fn env_section(kind: &str, set: &[String], plugins: &Plugins) -> Result<KindTable, String> {
+    let set = std::iter::once(format!("env.kind={kind}")).chain(set.iter().cloned()).collect();
+    let options = Options { set, ..Options::default() };
+    Ok(resolve(&layers(&options)?, plugins)?.env)
 }
 
 /// The layers of a preset, of several joined by `+`, or of a file with the presets it builds on.

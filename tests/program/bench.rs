@@ -51,3 +51,29 @@ fn loads_of_nothing_and_unknown_games_are_refused() {
         assert!(ran.out.is_empty(), "{}", ran.out);
     }
 }
+
+/// A small learner on the MNIST MDP, whose interventions are these.
+fn learner(with: &[&str]) -> Value {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut args = vec!["bench", "learner", "mnist_true_label", "--rounds", "2", "--updates", "3"];
+    for kind in with {
+        args.extend(["--with", kind]);
+    }
+    let ran = pliant(folder.path(), &args);
+    assert_eq!(ran.code, Some(0), "{args:?}\n{}{}", ran.out, ran.err);
+    serde_json::from_str(&ran.out).expect("one JSON object and nothing else")
+}
+
+#[test]
+fn updates_are_measured_beside_those_without_interventions() {
+    let speed = learner(&["layer_norm", "redo:every_updates=2"]);
+    for key in ["updates_per_s", "plain_updates_per_s", "parameters", "threads"] {
+        assert!(speed[key].as_f64().is_some_and(|value| value > 0.0), "{key}: {speed}");
+    }
+    let ratio = speed["time_ratio"].as_array().expect("median, least and most");
+    let ratio: Vec<f64> = ratio.iter().filter_map(Value::as_f64).collect();
+    assert!(ratio[1] <= ratio[0] && ratio[0] <= ratio[2], "{ratio:?}");
+    assert_eq!(speed["interventions"], serde_json::json!(["layer_norm", "redo"]));
+    assert_eq!(speed["precision"], "f32");
+    assert!(learner(&[])["time_ratio"].is_null(), "there is nothing to compare with");
+}

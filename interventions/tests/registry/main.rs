@@ -1,10 +1,10 @@
 //! What every registered intervention must do.
 
-mod common;
+mod trial;
 
-use common::{Network, PlanOnly, Trial, With, devices, kinds, lively, plugins};
 use pliant_core::{conformance::check_settings, intervention::Intervention, tch::Device};
 use toml::Table;
+use trial::{Network, PlanOnly, Trial, With, devices, kinds, lively, plugins};
 
 const HEADS: [&str; 3] = ["c51", "hl_gauss", "two_hot"];
 

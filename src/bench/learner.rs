@@ -1,0 +1,138 @@
+//! Measuring the speed of learning, beside the same without interventions.
+
+use std::{sync::Arc, time::Instant};
+
+use pliant_core::{clock::Clock, metrics::Metrics};
+use pliant_envs::{env::Role, vector::VectorEnv};
+use serde::Serialize;
+
+use super::median;
+use crate::{device, experiment::Experiment, failure::Outcome};
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Rounds, of which the median counts.
+    pub rounds: usize,
+    /// Updates per round.
+    pub updates: usize,
+}
+
+/// What was measured. Speeds and ratios are medians over rounds.
+#[derive(Clone, Debug, Serialize)]
+pub struct LearnerSpeed {
+    /// The kind of network.
+    pub network: String,
+    /// Its parameters.
+    pub parameters: usize,
+    /// The kinds of intervention, in order.
+    pub interventions: Vec<String>,
+    /// Where it computes.
+    pub device: String,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Number format.
+    pub precision: &'static str,
+    /// Updates per round.
+    pub updates_per_round: usize,
+    /// Optimiser steps per second, with everything that belongs to an update.
+    pub updates_per_s: f64,
+    /// The same of each round.
+    pub updates_per_s_by_round: Vec<f64>,
+    /// Optimiser steps per second without the interventions, in rounds that alternate.
+    pub plain_updates_per_s: Option<f64>,
+    /// An update's time over that of one without the interventions: median, least and most.
+    pub time_ratio: Option<[f64; 3]>,
+}
+
+/// Makes updates in rounds, which alternate with those of `plain` if it is given.
+pub fn learner(
+    experiment: Experiment,
+    plain: Option<Experiment>,
+    load: Load,
+) -> Outcome<LearnerSpeed> {
+    let config = experiment.config.clone();
+    let (device, threads) = (device::name(experiment.device), experiment.threads);
+    let parameters = experiment.agent.learner().online.variables().count();
+    let mut student = Student::new(experiment)?;
+    let mut plain = plain.map(Student::new).transpose()?;
+    let mut rounds = Vec::new();
+    for _ in 0..load.rounds {
+        let ours = student.learn(load.updates)?;
+        let other = plain.as_mut().map(|plain| plain.learn(load.updates)).transpose()?;
+        rounds.push((ours, other));
+    }
+    let count = load.updates as f64;
+    let speeds: Vec<f64> = rounds.iter().map(|(ours, _)| count / ours).collect();
+    let others: Vec<f64> = rounds.iter().filter_map(|(_, other)| Some(count / (*other)?)).collect();
+    let ratios: Vec<f64> =
+        rounds.iter().filter_map(|(ours, other)| Some(ours / (*other)?)).collect();
+    let spread = |ratios: &[f64]| {
+        let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+        [median(ratios), least, ratios.iter().copied().fold(0.0, f64::max)]
+    };
+    Ok(LearnerSpeed {
+        network: config.network.kind,
+        parameters,
+        interventions: config.interventions.into_iter().map(|kind| kind.kind).collect(),
+        device,
+        threads,
+        precision: "f32",
+        updates_per_round: load.updates,
+        updates_per_s: median(&speeds),
+        updates_per_s_by_round: speeds,
+        plain_updates_per_s: (!others.is_empty()).then(|| median(&others)),
+        time_ratio: (!ratios.is_empty()).then(|| spread(&ratios)),
+    })
+}
+
+/// Updates before anything is measured: caches and the optimiser's state are made.
+const WARM_UP: usize = 5;
+
+/// An agent with something in its replay.
+struct Student {
+    experiment: Experiment,
+    clock: Clock,
+    metrics: Metrics,
+}
+
+impl Student {
+    /// Lets the agent act until it would learn.
+    fn new(experiment: Experiment) -> Outcome<Self> {
+        let (factory, num_envs) = (Arc::clone(&experiment.factory), experiment.config.run.num_envs);
+        let mut envs = VectorEnv::new(factory, Role::Training, num_envs, 1)?;
+        let mut student = Self { experiment, clock: Clock::default(), metrics: Metrics::default() };
+        let seeds: Vec<u64> = (0..num_envs as u64).collect();
+        student.experiment.agent.begin(envs.reset(&seeds)?);
+        while student.clock.updates == 0 {
+            let actions = student.experiment.agent.act(&student.clock);
+            envs.send(&actions)?;
+            let batch = envs.recv()?;
+            student.experiment.agent.observe(&actions, batch);
+            student.clock.agent_steps += batch.steps.len() as u64;
+            student.learn_what_is_due()?;
+        }
+        student.learn(WARM_UP)?;
+        Ok(student)
+    }
+
+    fn learn_what_is_due(&mut self) -> Outcome {
+        let Self { experiment, clock, metrics } = self;
+        let Experiment { agent, interventions, .. } = experiment;
+        agent.learn(clock, interventions, metrics)?;
+        *metrics = Metrics::default();
+        Ok(())
+    }
+
+    /// Makes so many updates; the seconds they took. The loss of each is read, so none is still under
+    /// way on a GPU.
+    fn learn(&mut self, updates: usize) -> Outcome<f64> {
+        let started = Instant::now();
+        let goal = self.clock.updates + updates as u64;
+        while self.clock.updates < goal {
+            self.clock.agent_steps += 1;
+            self.learn_what_is_due()?;
+        }
+        Ok(started.elapsed().as_secs_f64())
+    }
+}
