@@ -126,3 +126,36 @@ impl Checkpoint for Infer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+
+    #[test]
+    fn the_loss_is_the_distance_from_the_scaled_first_predictions() {
+        let config = InferConfig { heads: 2, scale: 3.0, weight: 0.5 };
+        let mut setting = Setting::with_sgd(Infer::build(config.into()), 1, 1e-9);
+        let weights = setting.numbers("infer/weight");
+        let biases = setting.numbers("infer/bias");
+        let first = |setting: &Setting, layer: &str, input: f32| {
+            let [weight, bias] =
+                ["weight", "bias"].map(|part| setting.numbers(&format!("{layer}/{part}"))[0]);
+            (weight * input + bias).max(0.0)
+        };
+        let features = first(&setting, "dense2", first(&setting, "dense1", 1.0));
+        let before = [0, 1].map(|head| weights[head] * features + biases[head]);
+        // The features become 4, and the output 0.
+        setting.set("dense1/weight", &[1.0]);
+        setting.set("dense1/bias", &[0.0]);
+        setting.set("dense2/weight", &[4.0]);
+        setting.set("dense2/bias", &[0.0]);
+        setting.set("output/weight", &[0.0]);
+        setting.set("output/bias", &[0.0]);
+        let now = [0, 1].map(|head| weights[head] * 4.0 + biases[head]);
+        let square = |head: usize| f64::from(now[head] - 3.0 * before[head]).powi(2);
+        let expected = 0.5 * (square(0) + square(1)) / 2.0;
+        let loss = setting.update(1);
+        assert!((loss - expected).abs() < 1e-5, "{loss}, expected {expected}");
+    }
+}

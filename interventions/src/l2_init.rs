@@ -86,3 +86,24 @@ impl Checkpoint for L2Init {
         self.initial.load(state)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+
+    #[test]
+    fn parameters_are_pulled_to_where_they_began() {
+        let config = L2InitConfig { coefficient: 0.25 };
+        let mut setting = Setting::with_sgd(L2Init::build(config.into()), 1, 0.5);
+        let first = setting.numbers("dense1/weight")[0];
+        // Nothing gets through the second layer.
+        setting.set("dense2/weight", &[0.0]);
+        setting.set("dense2/bias", &[-4.0]);
+        setting.set("dense1/weight", &[first + 2.0]);
+        setting.update(1);
+        // The distance of 2 loses .5 * 2 * .25 of itself.
+        let moved = setting.numbers("dense1/weight")[0] - first;
+        assert!((moved - 1.5).abs() < 1e-6, "{moved}");
+    }
+}

@@ -102,3 +102,28 @@ impl Checkpoint for NormalizeAndProject {
         self.norms.load(state)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Setting, numbers};
+
+    #[test]
+    fn hidden_weights_keep_their_norm_and_the_output_does_not() {
+        let config = NormalizeAndProjectConfig::default();
+        let mut setting = Setting::with_sgd(NormalizeAndProject::build(config.into()), 4, 0.1);
+        let norm = |setting: &Setting, name: &str| {
+            let weight = setting.learner.online.variables().get(name).expect("a weight").detach();
+            numbers(&frobenius(&weight))[0]
+        };
+        let names = ["dense1/weight", "dense2/weight", "output/weight"];
+        let before = names.map(|name| norm(&setting, name));
+        let first = setting.numbers("dense2/weight");
+        setting.update(20);
+        let after = names.map(|name| norm(&setting, name));
+        assert!((after[0] - before[0]).abs() < 1e-5, "{before:?}, then {after:?}");
+        assert!((after[1] - before[1]).abs() < 1e-5, "{before:?}, then {after:?}");
+        assert_ne!(setting.numbers("dense2/weight"), first, "it learns");
+        assert!((after[2] - before[2]).abs() > 1e-3, "{before:?}, then {after:?}");
+    }
+}

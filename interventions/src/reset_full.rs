@@ -46,3 +46,31 @@ impl Event for ResetFull {
 }
 
 pliant_core::stateless!(ResetFull);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+
+    #[test]
+    fn both_networks_are_drawn_anew_and_alike_and_the_optimiser_forgets() {
+        let schedule = UpdateSchedule::every(2);
+        let built = ResetFull::build(Scheduled { config: ResetFullConfig {}, schedule });
+        let mut setting = Setting::with(built, 2);
+        setting.set("dense1/bias", &[50.0, 50.0]);
+        setting.update(1);
+        assert!(setting.numbers("dense1/bias")[0] > 49.0);
+        setting.update(1);
+        assert!(setting.numbers("dense1/bias")[0].abs() <= 1.0);
+        let both = setting
+            .learner
+            .online
+            .variables()
+            .iter()
+            .zip(setting.learner.target.variables().iter());
+        for ((name, online), (_, target)) in both {
+            assert!(online.equal(target), "{name}");
+            assert!(setting.learner.optimizer.moments().get(name).is_none(), "{name}");
+        }
+    }
+}

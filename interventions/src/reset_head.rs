@@ -70,3 +70,47 @@ impl Event for ResetHead {
 }
 
 pliant_core::stateless!(ResetHead);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+
+    fn setting(last_layers: u32) -> Setting {
+        let config = ResetHeadConfig { last_layers };
+        let schedule = UpdateSchedule::every(2);
+        let built = ResetHead::build(Scheduled { config, schedule });
+        let mut setting = Setting::with(built, 2);
+        for name in ["dense1/bias", "dense2/bias"] {
+            setting.set(name, &[50.0, 50.0]);
+        }
+        setting.set("output/bias", &[50.0]);
+        setting.update(2);
+        setting
+    }
+
+    #[test]
+    fn so_many_last_layers_are_drawn_anew_and_alike_in_both_networks() {
+        for (last_layers, redrawn) in [(1, 1), (2, 2), (3, 3)] {
+            let setting = setting(last_layers);
+            let names = ["output/bias", "dense2/bias", "dense1/bias"];
+            for (index, name) in names.into_iter().enumerate() {
+                let is_redrawn = setting.numbers(name)[0].abs() < 2.0;
+                assert_eq!(is_redrawn, index < redrawn, "{last_layers} layers: {name}");
+                let [online, target] = [&setting.learner.online, &setting.learner.target]
+                    .map(|model| model.variables().get(name).expect("a bias"));
+                assert_eq!(online.equal(target), is_redrawn, "{last_layers} layers: {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_layers_than_there_are_are_refused() {
+        let config = ResetHeadConfig { last_layers: 4 };
+        let message = Setting::refusal(ResetHead::build(config.into()));
+        assert!(
+            message.contains("`last_layers` is 4") && message.contains("3 layers"),
+            "{message}"
+        );
+    }
+}

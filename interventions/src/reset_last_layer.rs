@@ -58,3 +58,28 @@ impl Event for ResetLastLayer {
 }
 
 pliant_core::stateless!(ResetLastLayer);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+
+    #[test]
+    fn the_online_output_alone_is_drawn_anew_after_the_target_was_updated() {
+        let build = || ResetLastLayer::build(ResetLastLayerConfig::default().into());
+        let mut setting = Setting::with(build(), 2).target_period(3);
+        setting.set("output/weight", &[50.0, 60.0]);
+        setting.update(2);
+        assert!(setting.numbers("output/weight")[0] > 49.0, "nothing was due");
+        let hidden = setting.numbers("dense2/weight");
+        setting.update(1);
+        // Drawn within 1 / sqrt(2).
+        assert!(setting.numbers("output/weight").iter().all(|weight| weight.abs() <= 0.71));
+        let moved = setting.numbers("dense2/weight")[0] - hidden[0];
+        assert!(moved.abs() < 1e-4, "the layer below stays: {moved}");
+        let target = setting.learner.target.variables().get("output/weight").expect("a weight");
+        assert!(target.min().double_value(&[]) > 49.0, "the target keeps what it took over");
+        let moments = setting.learner.optimizer.moments();
+        assert!(moments.get("output/weight").is_none() && moments.get("dense2/weight").is_some());
+    }
+}

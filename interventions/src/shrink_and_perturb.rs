@@ -87,3 +87,55 @@ impl Event for ShrinkAndPerturb {
 }
 
 pliant_core::stateless!(ShrinkAndPerturb);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+
+    fn every_update(shrink: f64, perturb: f64, layers: &[&str]) -> Setting {
+        let layers = layers.iter().map(|layer| (*layer).to_owned()).collect();
+        let config = ShrinkAndPerturbConfig { shrink, perturb, layers };
+        let schedule = UpdateSchedule::every(1);
+        Setting::with(ShrinkAndPerturb::build(Scheduled { config, schedule }), 2)
+    }
+
+    #[test]
+    fn parameters_shrink_by_the_factor_and_move_within_the_initial_bound() {
+        let mut setting = every_update(0.5, 0.0, &[]);
+        setting.set("dense2/bias", &[8.0, -4.0]);
+        setting.update(1);
+        // Adam's step is below 1e-6.
+        let shrunk = setting.numbers("dense2/bias");
+        assert!((shrunk[0] - 4.0).abs() < 1e-5 && (shrunk[1] + 2.0).abs() < 1e-5, "{shrunk:?}");
+        let mut setting = every_update(0.0, 2.0, &[]);
+        setting.set("dense2/bias", &[8.0, -4.0]);
+        setting.update(1);
+        let fresh = setting.numbers("dense2/bias");
+        // Twice uniform within 1 / sqrt(2).
+        assert!(fresh.iter().all(|value| value.abs() <= 2f32.sqrt()), "{fresh:?}");
+        assert_ne!(fresh[0], fresh[1]);
+    }
+
+    #[test]
+    fn only_the_named_layers_are_touched() {
+        let mut setting = every_update(0.5, 0.0, &["dense2"]);
+        setting.set("dense1/bias", &[8.0, 8.0]);
+        setting.set("dense2/bias", &[8.0, 8.0]);
+        setting.update(1);
+        assert!((setting.numbers("dense1/bias")[0] - 8.0).abs() < 1e-4);
+        assert!((setting.numbers("dense2/bias")[0] - 4.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn an_unknown_layer_is_answered_with_those_there_are() {
+        let config = ShrinkAndPerturbConfig {
+            layers: vec!["conv9".to_owned()],
+            ..ShrinkAndPerturbConfig::default()
+        };
+        let message = Setting::refusal(ShrinkAndPerturb::build(config.into()));
+        for word in ["`conv9`", "`dense1`", "`output`", "interventions[0]"] {
+            assert!(message.contains(word), "{message}");
+        }
+    }
+}

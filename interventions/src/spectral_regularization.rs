@@ -108,3 +108,26 @@ impl Checkpoint for SpectralRegularization {
         self.singular_vectors.load(state)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+
+    #[test]
+    fn weights_and_biases_by_hand() {
+        let config = SpectralRegularizationConfig { coefficient: 0.5, exponent: 2, biases: true };
+        let mut setting = Setting::with_sgd(SpectralRegularization::build(config.into()), 2, 1.0);
+        setting.set("dense1/weight", &[3.0, 4.0]);
+        setting.set("dense1/bias", &[1.0, 2.0]);
+        setting.set("dense2/weight", &[2.0, 0.0, 0.0, 1.0]);
+        setting.set("dense2/bias", &[-90.0, 0.0]);
+        setting.set("output/weight", &[0.0, 0.0]);
+        setting.set("output/bias", &[0.0]);
+        let loss = setting.update(1);
+        // Largest singular values 5, 2 and 0, so (25 - 1)^2, (4 - 1)^2 and 1; biases (1 + 4)^2,
+        // 90^4 and 0.
+        let expected = 0.5 * (576.0 + 9.0 + 1.0 + 25.0 + 65_610_000.0);
+        assert!((loss / expected - 1.0).abs() < 1e-6, "{loss}, expected {expected}");
+    }
+}

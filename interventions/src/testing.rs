@@ -14,6 +14,13 @@ use pliant_core::{
     tch::{Device, Kind, Tensor, no_grad},
 };
 
+/// An intervention that does nothing.
+struct Nothing;
+
+impl Intervention for Nothing {}
+
+pliant_core::stateless!(Nothing);
+
 /// A flat f32 tensor's numbers.
 pub(crate) fn numbers(tensor: &Tensor) -> Vec<f32> {
     Vec::try_from(&tensor.detach().contiguous().reshape([-1])).expect("f32")
@@ -25,6 +32,7 @@ pub(crate) struct Setting {
     pub metrics: Metrics,
     interventions: Interventions,
     clock: Clock,
+    target_period_updates: u64,
 }
 
 impl Setting {
@@ -59,7 +67,20 @@ impl Setting {
         let mut learner = Learner::new(model.expect("fits"), optimizer);
         interventions.after_build(&mut learner).expect("nothing to collide with");
         let (clock, metrics) = (Clock::default(), Metrics::default());
-        Self { learner, metrics, interventions, clock }
+        Self { learner, metrics, interventions, clock, target_period_updates: 10_000 }
+    }
+
+    /// The same with another period of the target network.
+    pub fn target_period(self, target_period_updates: u64) -> Self {
+        Self { target_period_updates, ..self }
+    }
+
+    /// Why a network of two units per layer does not take an intervention.
+    pub fn refusal(built: Result<Box<dyn Intervention>, String>) -> String {
+        let parts = vec![("tested".to_owned(), built.expect("valid settings"))];
+        let mut interventions = Interventions::new(parts, &Seeds::new(0));
+        let mut learner = Self::with(Ok(Box::new(Nothing)), 2).learner;
+        interventions.after_build(&mut learner).expect_err("refused")
     }
 
     pub fn set(&mut self, name: &str, values: &[f32]) {
@@ -84,7 +105,14 @@ impl Setting {
             let (interventions, clock) = (&mut self.interventions, &mut self.clock);
             last = self
                 .learner
-                .update(loss, &batch, 10_000, interventions, clock, &mut self.metrics)
+                .update(
+                    loss,
+                    &batch,
+                    self.target_period_updates,
+                    interventions,
+                    clock,
+                    &mut self.metrics,
+                )
                 .expect("a finite loss");
         }
         last

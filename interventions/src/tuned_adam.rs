@@ -60,3 +60,34 @@ impl Intervention for TunedAdam {
 }
 
 pliant_core::stateless!(TunedAdam);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+
+    #[test]
+    fn it_takes_the_place_of_the_configured_optimiser_and_its_learning_rate() {
+        let build = |learning_rate| {
+            let config = TunedAdamConfig { learning_rate, ..TunedAdamConfig::default() };
+            Setting::with_sgd(TunedAdam::build(config), 1, 0.125)
+        };
+        let kept = build(None);
+        assert_eq!(kept.learner.optimizer.kind(), "adam");
+        assert_eq!(kept.learner.optimizer.learning_rate(), 0.125);
+        assert_eq!(build(Some(0.5)).learner.optimizer.learning_rate(), 0.5);
+    }
+
+    /// The first step is `lr * g / (sqrt(g^2 + eps_root) + eps)`.
+    #[test]
+    fn a_small_gradient_makes_a_small_step() {
+        let mut setting = Setting::with_sgd(TunedAdam::build(TunedAdamConfig::default()), 1, 0.1);
+        setting.set("dense2/weight", &[0.0]);
+        setting.set("dense2/bias", &[-1.0]);
+        setting.set("output/bias", &[0.01]);
+        setting.update(1);
+        let expected = 0.01 - 0.1 * 0.01 / (0.0001f64 + 0.001).sqrt();
+        let actual = f64::from(setting.numbers("output/bias")[0]);
+        assert!((actual - expected).abs() < 1e-6, "{actual}, expected {expected}");
+    }
+}

@@ -70,3 +70,26 @@ impl Event for WeightClipping {
 }
 
 pliant_core::stateless!(WeightClipping);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+
+    #[test]
+    fn weights_and_biases_are_clipped_to_their_layers_bound() {
+        let config = WeightClippingConfig { kappa: 2.0 };
+        let mut setting = Setting::with(WeightClipping::build(config.into()), 4);
+        setting.set("dense2/bias", &[9.0, -9.0, 0.5, -0.25]);
+        setting.set("dense1/weight", &[9.0, -9.0, 0.5, -0.25]);
+        setting.update(1);
+        // 2 / sqrt(4) and 2 / sqrt(1).
+        let close = |name: &str, expected: [f32; 4]| {
+            let actual = setting.numbers(name);
+            let is_close = actual.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5);
+            assert!(is_close, "{name}: {actual:?}");
+        };
+        close("dense2/bias", [1.0, -1.0, 0.5, -0.25]);
+        close("dense1/weight", [2.0, -2.0, 0.5, -0.25]);
+    }
+}

@@ -96,3 +96,35 @@ impl Intervention for WeightDecay {
 }
 
 pliant_core::stateless!(WeightDecay);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+
+    fn after_one_update(form: DecayForm, all_parameters: bool) -> Setting {
+        let config = WeightDecayConfig { coefficient: 0.25, form, all_parameters };
+        let mut setting = Setting::with_sgd(WeightDecay::build(config.into()), 1, 0.5);
+        setting.set("dense1/weight", &[2.0]);
+        // Nothing gets through the second layer, so the primary loss has a gradient at the output's
+        // bias alone.
+        setting.set("dense2/weight", &[0.0]);
+        setting.set("dense2/bias", &[-4.0]);
+        setting.set("output/bias", &[0.0]);
+        setting.update(1);
+        setting
+    }
+
+    #[test]
+    fn l2_and_decoupled_decay_by_hand() {
+        let values = |setting: &Setting| {
+            [setting.numbers("dense1/weight")[0], setting.numbers("dense2/bias")[0]]
+        };
+        // L2: theta - .5 * 2 * .25 * theta.
+        assert_eq!(values(&after_one_update(DecayForm::L2, true)), [1.5, -3.0]);
+        assert_eq!(values(&after_one_update(DecayForm::L2, false)), [1.5, -4.0]);
+        // Decoupled: theta * (1 - .5 * .25).
+        assert_eq!(values(&after_one_update(DecayForm::Decoupled, true)), [1.75, -3.5]);
+        assert_eq!(values(&after_one_update(DecayForm::Decoupled, false)), [1.75, -4.0]);
+    }
+}

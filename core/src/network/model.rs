@@ -117,12 +117,16 @@ impl Model {
         weighted_layers(&self.variables)
     }
 
-    /// The names of the last `count` layers before and with the output, the output first.
+    /// The names of the last `count` layers, the output first, the first hidden layer last.
     pub fn last_layers(&self, count: usize) -> Vec<String> {
-        let outputs = self.hidden().iter().rev().flat_map(|layer| layer.outgoing.first());
+        let readers = self.hidden().iter().rev().filter_map(|layer| layer.outgoing.first());
+        let first = self.hidden().first().and_then(|layer| layer.incoming.first());
         let layer_of =
             |weight: &String| weight.strip_suffix("/weight").unwrap_or(weight).to_owned();
-        let mut layers: Vec<String> = outputs.map(layer_of).collect();
+        let mut layers: Vec<String> = readers.chain(first).map(layer_of).collect();
+        if layers.is_empty() {
+            layers.push("output".to_owned()); // a linear network
+        }
         layers.dedup();
         layers.truncate(count);
         layers
