@@ -55,9 +55,11 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
     let factory = config.env.build(&plugins.envs)?;
     // Some environments can only be made for so many at most.
     factory.make(Role::Training, config.run.num_envs).map_err(|error| format!("[env]: {error}"))?;
-    let mut interventions =
-        Interventions::new(build_all(&config.interventions, &plugins.interventions)?, &seeds);
-    let probes = Probes::new(build_all(&config.probes, &plugins.probes)?, &seeds);
+    let mut interventions = Interventions::new(
+        build_all("interventions", &config.interventions, &plugins.interventions)?,
+        &seeds,
+    );
+    let probes = Probes::new(build_all("probes", &config.probes, &plugins.probes)?, &seeds);
     let mut learner = learner(&config, plugins, factory.as_ref(), &interventions, device)?;
     interventions.after_build(&mut learner)?;
     let agent_factory = config.agent.build(&plugins.agents)?;
@@ -95,11 +97,17 @@ fn learner(
     Ok(Learner::new(online, optimizer))
 }
 
+/// Builds a list of kinds; a message names its place in the section.
 fn build_all<T: 'static>(
+    section: &str,
     kinds: &[KindTable],
     registry: &Registry<T>,
 ) -> Result<Vec<(String, T)>, String> {
-    kinds.iter().map(|kind| Ok((kind.kind.clone(), kind.build(registry)?))).collect()
+    let build = |(index, kind): (usize, &KindTable)| {
+        let built = kind.build(registry).map_err(|error| format!("{section}[{index}]: {error}"))?;
+        Ok((kind.kind.clone(), built))
+    };
+    kinds.iter().enumerate().map(build).collect()
 }
 
 /// Ranges of the fixed sections; kinds check their own.

@@ -6,6 +6,7 @@ mod classification;
 mod common;
 mod continual;
 mod evaluation;
+mod interventions;
 mod list;
 mod reproducible;
 mod resume;
