@@ -60,3 +60,28 @@ pub(crate) fn outgoing_magnitude(learner: &Learner, layer: &HiddenLayer) -> Tens
     let each = layer.outgoing.iter().map(magnitude);
     each.reduce(|total, one| total + one).expect("something reads every layer")
 }
+
+#[cfg(test)]
+mod tests {
+    use pliant_core::tch::Device;
+
+    use super::*;
+
+    #[test]
+    fn columns_are_found_behind_copies_and_pixels() {
+        let layer = HiddenLayer {
+            name: "layer".to_owned(),
+            units: 2,
+            copies: 2,
+            is_residual: false,
+            incoming: Vec::new(),
+            outgoing: Vec::new(),
+        };
+        // A dense weight that reads 2 copies of 2 units of 2 pixels, in this order.
+        let weight = Tensor::zeros([3, 8], (Kind::Float, Device::Cpu));
+        let columns = columns_of(&layer, &weight, &Tensor::from_slice(&[1i64]));
+        assert_eq!(Vec::<i64>::try_from(&columns).expect("i64"), [2, 3, 6, 7]);
+        let both = columns_of(&layer, &weight, &Tensor::from_slice(&[0i64, 1]));
+        assert_eq!(Vec::<i64>::try_from(&both).expect("i64"), [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+}
