@@ -12,7 +12,8 @@ use pliant_envs::classification::DatasetName;
 use crate::{
     commands,
     config::Options,
-    failure::{self, Outcome},
+    failure::{self, Failure, Outcome},
+    plugins,
 };
 
 /// Train value-based deep RL agents, change how they learn, measure whether they still can.
@@ -21,6 +22,9 @@ use crate::{
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Load interventions and probes from a shared library; may be given several times
+    #[arg(long, value_name = "FILE", global = true)]
+    plugin: Vec<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -257,11 +261,15 @@ fn up_to(most: u32) -> impl TypedValueParser<Value = usize> {
     clap::value_parser!(u32).range(..=i64::from(most)).map(|number| number as usize)
 }
 
-/// Runs the program with these plug-ins on the process's arguments. Exit codes: 0 done, 1 the run
-/// failed, 2 bad input.
-pub fn main(plugins: &Plugins) -> ExitCode {
-    let command = Cli::parse().command;
-    match failure::catch(|| dispatch(&command, plugins)) {
+/// Runs the program with these plug-ins, and those that `--plugin` loads, on the process's arguments.
+/// Exit codes: 0 done, 1 the run failed, 2 bad input.
+pub fn main(mut plugins: Plugins) -> ExitCode {
+    let Cli { command, plugin } = Cli::parse();
+    let run = || {
+        plugins::load(&mut plugins, &plugin).map_err(Failure::Input)?;
+        dispatch(&command, &plugins)
+    };
+    match failure::catch(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");

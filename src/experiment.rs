@@ -8,7 +8,7 @@ use pliant_core::{
     learner::Learner,
     network::{Model, NetworkSpec},
     probe::Probes,
-    registry::{Plugins, Registry},
+    registry::{Library, Plugins, Registry},
     seeds::Seeds,
     tch::Device,
 };
@@ -40,6 +40,8 @@ pub struct Experiment {
     pub threads: usize,
     /// Bytes of main memory the replay takes when full.
     pub replay_bytes: u64,
+    /// Where plug-ins were loaded from.
+    pub libraries: Vec<Library>,
 }
 
 /// Builds all parts. Every error is one of input.
@@ -77,6 +79,7 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
         device,
         threads,
         replay_bytes,
+        libraries: plugins.libraries.clone(),
     })
 }
 

@@ -5,7 +5,7 @@
 //!     pliant::cuda::load(); // before anything touches libtorch
 //!     let plugins = pliant::plugins::builtin();
 //!     // plugins.interventions.register("mine", Mine::build);
-//!     pliant::cli::main(&plugins)
+//!     pliant::cli::main(plugins)
 //! }
 //! ```
 

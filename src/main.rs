@@ -4,5 +4,5 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     pliant::cuda::load(); // before anything touches libtorch
-    pliant::cli::main(&pliant::plugins::builtin())
+    pliant::cli::main(pliant::plugins::builtin())
 }

@@ -1,5 +1,8 @@
-//! The plug-ins that come with the program.
+//! The plug-ins that come with the program, and those that are loaded into it.
 
+mod library;
+
+pub use library::load;
 use pliant_core::registry::Plugins;
 
 /// Every built-in kind. A program of your own adds its lines:

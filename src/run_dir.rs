@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use pliant_core::clock::Clock;
+use pliant_core::{clock::Clock, registry::Library};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -47,7 +47,7 @@ pub struct Status {
 }
 
 /// `provenance.json`: what the numbers depend on beside the configuration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// pliant's version.
     pub version: String,
@@ -63,6 +63,9 @@ pub struct Provenance {
     pub seed: u64,
     /// Checksums of ROMs and data, by what they are.
     pub inputs: Vec<(String, String)>,
+    /// The shared libraries that plug-ins were loaded from.
+    #[serde(default)]
+    pub plugins: Vec<Library>,
     /// The sessions before this one, oldest first, if the run was resumed.
     #[serde(default)]
     pub earlier: Vec<Provenance>,
@@ -102,11 +105,16 @@ impl RunDirectory {
         )))
     }
 
+    /// The last session's, if it can be read.
+    pub fn provenance(&self) -> Option<Provenance> {
+        let text = fs::read_to_string(self.0.join("provenance.json")).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
     /// Makes `provenance` the present session's, and keeps those of the sessions before it. One that
     /// cannot be read is left out: it is a record, nothing depends on it.
     pub fn add_provenance(&self, mut provenance: Provenance) -> Outcome {
-        let text = fs::read_to_string(self.0.join("provenance.json")).unwrap_or_default();
-        if let Ok(mut last) = serde_json::from_str::<Provenance>(&text) {
+        if let Some(mut last) = self.provenance() {
             provenance.earlier = std::mem::take(&mut last.earlier);
             provenance.earlier.push(last);
         }

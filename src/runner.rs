@@ -285,6 +285,7 @@ impl Runner {
         self.outputs.flush()?;
         let mut state = StateDict::default();
         self.save(&mut state);
+        state.check()?;
         let agent = self.experiment.agent.as_ref();
         let section = &self.experiment.config.checkpoint;
         let write_replay: Box<checkpoint::WriteReplay<'_>> =

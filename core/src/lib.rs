@@ -1,6 +1,6 @@
 //! The words that all parts of pliant share.
 //!
-//! An out-of-tree plug-in needs this crate alone. Data flows one way: an environment's frames reach
+//! An out-of-tree plug-in needs this crate alone; [`guide`] says how to write one. Data flows one way: an environment's frames reach
 //! the agent, the agent's transitions reach the [`Learner`](learner::Learner), interventions change
 //! how it learns, probes read it, and what they find leaves as [`Metrics`](metrics::Metrics).
 
@@ -8,12 +8,15 @@ pub mod agent;
 pub mod clock;
 pub mod conformance;
 pub mod error;
+pub mod guide;
 pub mod head;
 pub mod intervention;
 pub mod learner;
 pub mod metrics;
 pub mod network;
 pub mod optimizer;
+pub mod plugin;
+pub mod prelude;
 pub mod probe;
 pub mod registry;
 pub mod schedule;

@@ -4,7 +4,7 @@ use tch::{Device, Tensor};
 
 use crate::{
     clock::{Clock, Every},
-    error::Result,
+    error::{Error, Result},
     learner::Learner,
     metrics::Metrics,
     seeds::{Seeds, Stream},
@@ -61,7 +61,10 @@ pub trait Probe: Checkpoint {
 }
 
 struct Installed {
+    /// For saved states and streams: position and kind.
     name: String,
+    /// For messages: ``probes[1]: probe `dormant_units` ``.
+    label: String,
     probe: Box<dyn Probe>,
     stream: Stream,
 }
@@ -75,7 +78,8 @@ impl Probes {
     pub fn new(parts: Vec<(String, Box<dyn Probe>)>, seeds: &Seeds) -> Self {
         let install = |(index, (kind, probe)): (usize, (String, _))| {
             let name = format!("{index}_{kind}");
-            Installed { stream: seeds.stream(&format!("probes/{name}")), name, probe }
+            let label = format!("probes[{index}]: probe `{kind}`");
+            Installed { stream: seeds.stream(&format!("probes/{name}")), name, label, probe }
         };
         Self(parts.into_iter().enumerate().map(install).collect())
     }
@@ -89,9 +93,11 @@ impl Probes {
         data: &dyn ProbeData,
         metrics: &mut Metrics,
     ) -> Result<()> {
-        for Installed { probe, stream, .. } in &mut self.0 {
+        for Installed { label, probe, stream, .. } in &mut self.0 {
             if probe.every().is_due(before, after) {
-                probe.measure(learner, data, stream, metrics)?;
+                probe
+                    .measure(learner, data, stream, metrics)
+                    .map_err(|error| Error::Invalid(format!("{label}: {error}")))?;
             }
         }
         Ok(())
@@ -100,14 +106,14 @@ impl Probes {
 
 impl Checkpoint for Probes {
     fn save(&self, state: &mut StateDict) {
-        for Installed { name, probe, stream } in &self.0 {
+        for Installed { name, probe, stream, .. } in &self.0 {
             state.put(&format!("{name}_stream"), stream);
             state.put_part(name, probe.as_ref());
         }
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
-        for Installed { name, probe, stream } in &mut self.0 {
+        for Installed { name, probe, stream, .. } in &mut self.0 {
             *stream = state.get(&format!("{name}_stream"))?;
             state.load_part(name, probe.as_mut())?;
         }

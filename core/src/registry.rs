@@ -1,32 +1,21 @@
 //! Registries: which kinds there are, what settings each takes, how each is built.
 
-use std::{collections::BTreeMap, fmt::Display, rc::Rc, sync::Arc};
+mod parameter;
 
+use std::{collections::BTreeMap, fmt::Display, path::PathBuf, rc::Rc, sync::Arc};
+
+pub use parameter::{Parameter, describe};
 use pliant_envs::env::EnvFactory;
 use schemars::JsonSchema;
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value as Json;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     agent::AgentFactory, intervention::Intervention, network::Architecture, optimizer::Optimizer,
-    probe::Probe,
+    plugin::caught, probe::Probe,
 };
 
-/// A setting of a kind, for listings.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Parameter {
-    /// Its key.
-    pub name: String,
-    /// Its default; `None` if it is unset by default.
-    pub default: Option<Json>,
-    /// What it is, with its unit.
-    pub doc: String,
-    /// The values it takes, if it is a choice.
-    pub choices: Vec<String>,
-}
-
 type Build<T> = Box<dyn Fn(&toml::Table) -> Result<T, String>>;
-type Resolve = Box<dyn Fn(&toml::Table) -> Result<toml::Table, toml::de::Error>>;
+type Resolve = Box<dyn Fn(&toml::Table) -> Result<toml::Table, String>>;
 
 /// One kind of a family.
 pub struct Kind<T> {
@@ -68,9 +57,7 @@ impl<T: 'static> Registry<T> {
         let kind = Kind {
             doc,
             parameters,
-            build: Box::new(move |table| {
-                build(parse::<C>(table).map_err(|error| one_line(&error))?)
-            }),
+            build: Box::new(move |table| build(parse::<C>(table)?)),
             resolve: Box::new(|table| {
                 let config: C = parse(table)?;
                 Ok(toml::Table::try_from(&config).expect("settings are plain data"))
@@ -91,16 +78,66 @@ impl<T: 'static> Registry<T> {
         self.kinds.iter().map(|(name, kind)| (*name, kind))
     }
 
-    /// The kind of this name, or an error that says which there are.
+    /// The kind of this name, or an error that says which there are and which may be meant.
     pub fn get(&self, name: &str) -> Result<&Kind<T>, String> {
-        self.kinds.get(name).ok_or_else(|| {
-            let known: Vec<String> = self.kinds.keys().map(|kind| format!("`{kind}`")).collect();
-            format!("unknown {} `{name}`, expected one of {}", self.family, known.join(", "))
-        })
+        self.kinds.get(name).ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let known: Vec<String> = self.kinds.keys().map(|kind| format!("`{kind}`")).collect();
+        let nearest = nearest(name, self.kinds.keys().copied());
+        let question =
+            nearest.map_or_else(|| ",".to_owned(), |kind| format!(", did you mean `{kind}`?"));
+        format!("unknown {} `{name}`{question} expected one of {}", self.family, known.join(", "))
+    }
+
+    /// True if there is a kind of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.kinds.contains_key(name)
+    }
+
+    /// Adds all kinds of another registry of this family; an error, and no change, if a name is taken.
+    pub fn merge(&mut self, other: Self) -> Result<(), String> {
+        match other.kinds.keys().find(|name| self.contains(name)) {
+            Some(taken) => Err(format!("{} `{taken}`", self.family)),
+            None => {
+                self.kinds.extend(other.kinds);
+                Ok(())
+            }
+        }
+    }
+
+    /// Family and name of the first kind, if there is one: ``probe `dormant_units` ``.
+    pub(crate) fn summary(&self) -> Option<String> {
+        self.kinds.keys().next().map(|name| format!("{} `{name}`", self.family))
+    }
+
+    /// The same kinds, but a panic while building or resolving is an error, and what was built
+    /// goes through `wrap`.
+    pub(crate) fn guarded(self, wrap: fn(T) -> T) -> Self {
+        let guarded = |(name, kind): (_, Kind<T>)| (name, kind.guarded(wrap));
+        Self { family: self.family, kinds: self.kinds.into_iter().map(guarded).collect() }
     }
 }
 
-impl<T> Kind<T> {
+/// The name most like `name`, if one is like it at all (by clap's measure and threshold).
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = known.map(|kind| (strsim::jaro(name, kind), kind));
+    let near = scored.filter(|(likeness, _)| *likeness > 0.7);
+    near.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, kind)| kind)
+}
+
+impl<T: 'static> Kind<T> {
+    fn guarded(self, wrap: fn(T) -> T) -> Self {
+        let Self { doc, parameters, build, resolve } = self;
+        Self {
+            doc,
+            parameters,
+            build: Box::new(move |table| caught(|| build(table).map(wrap))),
+            resolve: Box::new(move |table| caught(|| resolve(table))),
+        }
+    }
+
     /// Builds the kind with these settings; what is not set has its default.
     pub fn build(&self, settings: &toml::Table) -> Result<T, String> {
         (self.build)(settings)
@@ -108,12 +145,12 @@ impl<T> Kind<T> {
 
     /// The settings with every default filled in; an error if one is unknown or of a wrong type.
     pub fn resolve(&self, settings: &toml::Table) -> Result<toml::Table, String> {
-        (self.resolve)(settings).map_err(|error| one_line(&error))
+        (self.resolve)(settings)
     }
 }
 
-fn parse<C: DeserializeOwned>(table: &toml::Table) -> Result<C, toml::de::Error> {
-    C::deserialize(table.clone())
+fn parse<C: DeserializeOwned>(table: &toml::Table) -> Result<C, String> {
+    C::deserialize(table.clone()).map_err(|error| one_line(&error))
 }
 
 /// The message of a TOML error without its trailing line about where it lies.
@@ -121,45 +158,6 @@ fn one_line(error: &toml::de::Error) -> String {
     let text = error.to_string();
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.join(" ")
-}
-
-/// The documentation of a settings struct and of each of its fields.
-pub fn describe<C: Serialize + Default + JsonSchema>() -> (String, Vec<Parameter>) {
-    let schema = schemars::schema_for!(C).to_value();
-    (doc_of(&schema), parameters(&schema, &C::default()))
-}
-
-fn doc_of(schema: &Json) -> String {
-    schema["description"].as_str().unwrap_or_default().replace('\n', " ")
-}
-
-fn parameters<C: Serialize>(schema: &Json, default: &C) -> Vec<Parameter> {
-    let defaults = serde_json::to_value(default).expect("settings are plain data");
-    let Some(properties) = schema["properties"].as_object() else { return Vec::new() };
-    properties
-        .iter()
-        .map(|(name, property)| Parameter {
-            name: name.clone(),
-            default: defaults.get(name).filter(|value| !value.is_null()).cloned(),
-            doc: doc_of(property),
-            choices: choices(schema, property),
-        })
-        .collect()
-}
-
-/// The values of an enum setting: given in place or by reference to a definition.
-fn choices(schema: &Json, property: &Json) -> Vec<String> {
-    let referred = |path: &str| schema.pointer(path.trim_start_matches('#')).cloned();
-    let alternatives = property["anyOf"].as_array().cloned().unwrap_or_default();
-    let target = std::iter::once(property.clone())
-        .chain(alternatives)
-        .map(|option| option["$ref"].as_str().and_then(referred).unwrap_or(option))
-        .find(|option| option["enum"].is_array() || option["oneOf"].is_array());
-    let Some(target) = target else { return Vec::new() };
-    let plain = target["enum"].as_array().cloned().unwrap_or_default();
-    let documented = target["oneOf"].as_array().cloned().unwrap_or_default();
-    let constants = documented.iter().map(|option| option["const"].clone());
-    plain.iter().cloned().chain(constants).filter_map(|v| v.as_str().map(str::to_owned)).collect()
 }
 
 /// An error of any type as the text that a registry passes on.
@@ -181,25 +179,97 @@ pub struct Plugins {
     pub interventions: Registry<Box<dyn Intervention>>,
     /// Probes.
     pub probes: Registry<Box<dyn Probe>>,
+    /// The shared libraries that some of them were loaded from.
+    pub libraries: Vec<Library>,
+}
+
+/// A shared library that plug-ins were loaded from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Library {
+    /// Where it lies, from the root.
+    pub path: PathBuf,
+    /// The SHA-256 of the file, in hexadecimal digits.
+    pub sha256: String,
+    /// The interventions it brought.
+    pub interventions: Vec<String>,
+    /// The probes it brought.
+    pub probes: Vec<String>,
 }
 
 impl Plugins {
-    /// No kinds but the optimisers of this crate.
-    pub fn core() -> Self {
-        use crate::optimizer::{Adam, RmsProp, Sgd};
-        let mut plugins = Self {
+    /// No kinds at all.
+    pub fn empty() -> Self {
+        Self {
             envs: Registry::new("environment"),
             networks: Registry::new("network"),
             optimizers: Registry::new("optimizer"),
             agents: Registry::new("agent"),
             interventions: Registry::new("intervention"),
             probes: Registry::new("probe"),
-        };
+            libraries: Vec::new(),
+        }
+    }
+
+    /// No kinds but the optimisers of this crate.
+    pub fn core() -> Self {
+        use crate::optimizer::{Adam, RmsProp, Sgd};
+        let mut plugins = Self::empty();
         plugins
             .optimizers
             .register("adam", Adam::build)
             .register("rmsprop", RmsProp::build)
             .register("sgd", Sgd::build);
         plugins
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Documented.
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(default, deny_unknown_fields)]
+    struct Nothing {}
+
+    fn registry(names: &[&'static str]) -> Registry<u32> {
+        let mut registry = Registry::new("intervention");
+        for name in names {
+            registry.register(name, |_: Nothing| Ok(1));
+        }
+        registry
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_nearest_and_all() {
+        let registry = registry(&["redo", "reset", "shrink_perturb"]);
+        let message = |name: &str| registry.get(name).err().expect("unknown");
+        assert_eq!(
+            message("rdeo"),
+            "unknown intervention `rdeo`, did you mean `redo`? expected one of `redo`, `reset`, \
+             `shrink_perturb`"
+        );
+        assert!(message("resets").contains("did you mean `reset`?"));
+        assert!(message("shrink_pertrub").contains("did you mean `shrink_perturb`?"));
+        assert!(message("xyz").starts_with("unknown intervention `xyz`, expected one of `redo`"));
+    }
+
+    #[test]
+    fn a_name_that_is_taken_merges_nothing() {
+        let mut all = registry(&["a", "b"]);
+        assert_eq!(all.merge(registry(&["0", "b"])), Err("intervention `b`".to_owned()));
+        assert!(!all.contains("0"));
+        assert_eq!(all.merge(registry(&["c"])), Ok(()));
+        assert_eq!(all.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn guarded_kinds_turn_panics_into_errors_and_wrap_what_they_build() {
+        let mut registry = registry(&["fine"]);
+        registry.register("faulty", |_: Nothing| panic!("boom"));
+        let registry = registry.guarded(|number| number + 1);
+        let build = |name: &str| registry.get(name).expect("there").build(&toml::Table::new());
+        assert_eq!(build("fine"), Ok(2));
+        assert_eq!(build("faulty"), Err("panicked: boom".to_owned()));
     }
 }

@@ -19,10 +19,11 @@ pub trait Checkpoint {
     fn load(&mut self, state: &StateDict) -> Result<()>;
 }
 
-/// Implements [`Checkpoint`] for a part of which nothing changes during a run.
+/// Says that nothing of these types changes during a run: `stateless!(Mine, Other);` makes each a
+/// [`Checkpoint`] of nothing.
 #[macro_export]
 macro_rules! stateless {
-    ($part:ty) => {
+    ($($part:ty),+ $(,)?) => {$(
         impl $crate::state::Checkpoint for $part {
             fn save(&self, _state: &mut $crate::state::StateDict) {}
 
@@ -30,7 +31,7 @@ macro_rules! stateless {
                 Ok(())
             }
         }
-    };
+    )+};
 }
 
 /// Named tensors and plain values; names are paths with `/` between the parts' names.
@@ -38,9 +39,21 @@ macro_rules! stateless {
 pub struct StateDict {
     tensors: BTreeMap<String, Tensor>,
     values: BTreeMap<String, Value>,
+    /// Why a part could not save itself, with the part's path.
+    refused: Option<String>,
 }
 
 impl StateDict {
+    /// Marks the whole state as one that must not be kept, because a part could not save itself.
+    pub fn refuse(&mut self, reason: String) {
+        self.refused.get_or_insert(reason);
+    }
+
+    /// An error if a part could not save itself.
+    pub fn check(&self) -> Result<()> {
+        self.refused.clone().map_or(Ok(()), |reason| Err(Error::State(reason)))
+    }
+
     /// Stores a copy of a tensor, in the CPU's memory.
     pub fn put_tensor(&mut self, name: &str, tensor: &Tensor) {
         let copy = no_grad(|| tensor.detach().to_device(Device::Cpu).contiguous().copy());
@@ -87,6 +100,9 @@ impl StateDict {
     pub fn put_part(&mut self, name: &str, part: &(impl Checkpoint + ?Sized)) {
         let mut inner = Self::default();
         part.save(&mut inner);
+        if let Some(reason) = inner.refused {
+            self.refuse(format!("{name}: {reason}"));
+        }
         let path = |key: String| format!("{name}/{key}");
         self.tensors.extend(inner.tensors.into_iter().map(|(key, tensor)| (path(key), tensor)));
         self.values.extend(inner.values.into_iter().map(|(key, value)| (path(key), value)));
@@ -111,6 +127,7 @@ impl StateDict {
                 .iter()
                 .filter_map(|(key, value)| Some((strip(key)?, value.clone())))
                 .collect(),
+            refused: None,
         }
     }
 
@@ -126,7 +143,7 @@ impl StateDict {
 
     /// A dictionary of what was read from storage.
     pub fn from_parts(tensors: BTreeMap<String, Tensor>, values: BTreeMap<String, Value>) -> Self {
-        Self { tensors, values }
+        Self { tensors, values, refused: None }
     }
 }
 

@@ -183,8 +183,8 @@ fn print_entry(entry: &Entry) {
     let rows = entry
         .parameters
         .iter()
-        .map(|parameter| vec![parameter.name.clone(), default_of(parameter), described(parameter)]);
-    println!("{}", table::render(&["setting", "default", "meaning"], rows));
+        .map(|p| vec![p.name.clone(), p.kind.clone(), default_of(p), described(p)]);
+    println!("{}", table::render(&["setting", "type", "default", "meaning"], rows));
 }
 
 /// A table of settings has its own defaults, which its documentation names.

@@ -1,6 +1,6 @@
 //! `pliant resume`
 
-use pliant_core::registry::Plugins;
+use pliant_core::registry::{Library, Plugins};
 
 use super::session;
 use crate::{
@@ -40,5 +40,25 @@ pub fn stored_config(
 ) -> Outcome<Config> {
     options.base = Some(directory.path().join("config.toml").display().to_string());
     let layers = config::layers(&options).map_err(Failure::Input)?;
-    config::resolve(&layers, plugins).map_err(Failure::Input)
+    config::resolve(&layers, plugins).map_err(|error| {
+        let libraries = directory.provenance().unwrap_or_default().plugins;
+        Failure::Input(error + &missing_libraries(&libraries, plugins))
+    })
+}
+
+/// What to add to an error about a run's configuration: the libraries it was made with and whose kinds
+/// are not there now.
+fn missing_libraries(libraries: &[Library], plugins: &Plugins) -> String {
+    let is_missing = |library: &&Library| {
+        let mut interventions = library.interventions.iter();
+        interventions.any(|kind| !plugins.interventions.contains(kind))
+            || library.probes.iter().any(|kind| !plugins.probes.contains(kind))
+    };
+    let missing = libraries.iter().filter(is_missing);
+    let options: Vec<String> =
+        missing.map(|library| format!("--plugin {}", library.path.display())).collect();
+    if options.is_empty() {
+        return String::new();
+    }
+    format!("; the run was made with a plug-in, give it again: {}", options.join(" "))
 }

@@ -33,6 +33,7 @@ pub fn provenance(experiment: &Experiment) -> Provenance {
         threads: experiment.threads,
         seed: experiment.config.run.seed,
         inputs: experiment.factory.provenance(),
+        plugins: experiment.libraries.clone(),
         earlier: Vec::new(),
     }
 }

@@ -29,7 +29,10 @@ fn unknown_names_are_answered_with_the_known_ones() {
     assert_says(&["train", "quickstart", "--set", "env.game=brakeout"], &["brakeout", "breakout"]);
     assert_says(&["train", "quickstart", "--set", "env.gmae=pong"], &["gmae", "`game`", "[env]"]);
     assert_says(&["train", "quickstart", "--set", "agnet.discount=0.9"], &["agnet", "`agent`"]);
-    assert_says(&["train", "quickstart", "--with", "layernorm"], &["layernorm", "`layer_norm`"]);
+    assert_says(
+        &["train", "quickstart", "--with", "layernorm"],
+        &["layernorm", "did you mean `layer_norm`?"],
+    );
     assert_says(&["train", "quickstart", "--with", "layer_norm:epss=1"], &["epss", "`eps`"]);
     assert_says(&["train", "quickstart", "--probe", "dormant"], &["`dormant_units`"]);
     assert_says(&["train", "quickstart", "--set", "env.kind=atary"], &["atary", "`atari`"]);

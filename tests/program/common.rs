@@ -22,8 +22,13 @@ pub fn pliant(folder: &Path, args: &[&str]) -> Ran {
 
 /// The same with another PATH.
 pub fn pliant_with_path(folder: &Path, args: &[&str], path: &str) -> Ran {
+    pliant_with(folder, args, "PATH", path)
+}
+
+/// The same with an environment variable.
+pub fn pliant_with(folder: &Path, args: &[&str], variable: &str, value: &str) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pliant"));
-    ran(command.args(args).current_dir(folder).env("PATH", path))
+    ran(command.args(args).current_dir(folder).env(variable, value))
 }
 
 fn ran(command: &mut Command) -> Ran {

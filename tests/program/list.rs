@@ -73,6 +73,20 @@ fn one_kind_of_any_family_is_shown_alone() {
 }
 
 #[test]
+fn settings_are_shown_with_their_types() {
+    let text = shown(&["probes", "dormant_units"]);
+    for word in ["type", "batch_size", "integer", "tau", "number"] {
+        assert!(text.contains(word), "{word}:\n{text}");
+    }
+    let object = json(&["settings", "run"]);
+    let parameters = object["settings"][0]["parameters"].as_array().expect("a list");
+    let kind_of = |name| parameters.iter().find(|p| p["name"] == name).map(|p| &p["kind"]);
+    assert_eq!(kind_of("device"), Some(&Value::from("text")));
+    assert_eq!(kind_of("budget_frames"), Some(&Value::from("integer")));
+    assert_eq!(parameters[0]["default"], "run");
+}
+
+#[test]
 fn unknown_names_are_answered_with_the_known_ones() {
     let refused = |args: &[&str], words: &[&str]| {
         let ran = list(args);

@@ -8,6 +8,7 @@ mod continual;
 mod evaluation;
 mod interventions;
 mod list;
+mod plugin;
 mod reproducible;
 mod resume;
 mod video;

@@ -1,0 +1,205 @@
+//! Catches panics on the plug-in's side of the boundary and turns them into errors.
+
+use std::{
+    any::Any,
+    cell::Cell,
+    mem::ManuallyDrop,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use tch::Tensor;
+
+use crate::{
+    clock::Every,
+    error::{Error, Result},
+    intervention::{Hook, Intervention},
+    learner::Learner,
+    metrics::Metrics,
+    network::NetworkPlan,
+    probe::{Probe, ProbeData},
+    seeds::Stream,
+    state::{Checkpoint, StateDict},
+};
+
+/// `panicked: ` and what the panic said.
+pub fn panicked(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    format!("panicked: {}", text.unwrap_or("without a message"))
+}
+
+/// The result of a call, or what it panicked with.
+pub fn caught<T>(call: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| Err(panicked(&*payload)))
+}
+
+fn attempt<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(call))
+        .unwrap_or_else(|payload| Err(Error::Invalid(panicked(&*payload))))
+}
+
+/// A part whose panics do not leave it.
+struct Guarded<T: ?Sized> {
+    part: ManuallyDrop<Box<T>>,
+    /// What a call that returns no error panicked with; the next one that can returns it.
+    pending: Cell<Option<String>>,
+}
+
+impl<T: ?Sized> Guarded<T> {
+    fn new(part: Box<T>) -> Self {
+        Self { part: ManuallyDrop::new(part), pending: Cell::new(None) }
+    }
+}
+
+impl<T: ?Sized> Drop for Guarded<T> {
+    fn drop(&mut self) {
+        // SAFETY: here alone, and `part` is not touched afterwards.
+        let dropped = AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(&mut self.part) });
+        let _ = catch_unwind(dropped); // nobody is left to tell, and the panic has been printed
+    }
+}
+
+/// An intervention whose panics become errors.
+pub fn intervention(part: Box<dyn Intervention>) -> Box<dyn Intervention> {
+    Box::new(Guarded::new(part))
+}
+
+/// A probe whose panics become errors.
+pub fn probe(part: Box<dyn Probe>) -> Box<dyn Probe> {
+    Box::new(Guarded::new(part))
+}
+
+impl<T: Checkpoint + ?Sized> Checkpoint for Guarded<T> {
+    fn save(&self, state: &mut StateDict) {
+        let saved = catch_unwind(AssertUnwindSafe(|| self.part.save(state)));
+        if let Err(payload) = saved {
+            state.refuse(format!("saving {}", panicked(&*payload)));
+        }
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<()> {
+        attempt(|| self.part.load(state))
+    }
+}
+
+impl Intervention for Guarded<dyn Intervention> {
+    fn plan(&self, plan: &mut NetworkPlan) -> Result<(), String> {
+        caught(|| self.part.plan(plan))
+    }
+
+    fn after_build(&mut self, learner: &mut Learner, stream: &mut Stream) -> Result<(), String> {
+        caught(|| self.part.after_build(learner, stream))
+    }
+
+    fn extra_loss(&mut self, learner: &Learner, hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
+        attempt(|| self.part.extra_loss(learner, hook))
+    }
+
+    fn after_backward(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        attempt(|| self.part.after_backward(learner, hook))
+    }
+
+    fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        attempt(|| self.part.after_update(learner, hook))
+    }
+
+    fn on_target_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        attempt(|| self.part.on_target_update(learner, hook))
+    }
+}
+
+impl Probe for Guarded<dyn Probe> {
+    fn every(&self) -> Every {
+        let every = catch_unwind(AssertUnwindSafe(|| self.part.every()));
+        every.unwrap_or_else(|payload| {
+            self.pending.set(Some(panicked(&*payload)));
+            Every::Frames(1) // is due at once, and `measure` tells
+        })
+    }
+
+    fn measure(
+        &mut self,
+        learner: &Learner,
+        data: &dyn ProbeData,
+        stream: &mut Stream,
+        metrics: &mut Metrics,
+    ) -> Result<()> {
+        if let Some(reason) = self.pending.take() {
+            return Err(Error::Invalid(reason));
+        }
+        attempt(|| self.part.measure(learner, data, stream, metrics))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{intervention::Interventions, seeds::Seeds};
+
+    /// Panics wherever it is asked anything.
+    struct Faulty;
+
+    impl Intervention for Faulty {
+        fn plan(&self, _plan: &mut NetworkPlan) -> Result<(), String> {
+            panic!("no {}", "plan")
+        }
+    }
+
+    impl Probe for Faulty {
+        fn every(&self) -> Every {
+            panic!("no period")
+        }
+
+        fn measure(
+            &mut self,
+            _learner: &Learner,
+            _data: &dyn ProbeData,
+            _stream: &mut Stream,
+            _metrics: &mut Metrics,
+        ) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Checkpoint for Faulty {
+        fn save(&self, state: &mut StateDict) {
+            state.put("half", &1);
+            panic!("no state")
+        }
+
+        fn load(&mut self, _state: &StateDict) -> Result<()> {
+            panic!("no state to load")
+        }
+    }
+
+    impl Drop for Faulty {
+        fn drop(&mut self) {
+            panic!("no end")
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_error_with_its_text_even_at_the_end() {
+        let mut guarded = intervention(Box::new(Faulty));
+        let planned = guarded.plan(&mut NetworkPlan::default());
+        assert_eq!(planned, Err("panicked: no plan".to_owned()));
+        let loaded = guarded.load(&StateDict::default()).expect_err("caught").to_string();
+        assert_eq!(loaded, "panicked: no state to load");
+        drop(guarded);
+    }
+
+    #[test]
+    fn a_state_that_panicked_half_way_is_refused_with_its_place() {
+        let parts = vec![("faulty".to_owned(), intervention(Box::new(Faulty)))];
+        let interventions = Interventions::new(parts, &Seeds::new(0));
+        let mut state = StateDict::default();
+        state.put_part("interventions", &interventions);
+        let reason = state.check().expect_err("incomplete").to_string();
+        assert_eq!(reason, "saved state: interventions: 0_faulty: saving panicked: no state");
+    }
+
+    #[test]
+    fn a_period_that_panics_is_due_at_once() {
+        assert_eq!(probe(Box::new(Faulty)).every(), Every::Frames(1));
+    }
+}

@@ -1,0 +1,111 @@
+//! `--plugin FILE`: interventions and probes from a shared library.
+
+use std::{
+    ffi::{CStr, c_char, c_void},
+    fs,
+    path::{Path, PathBuf},
+    ptr,
+};
+
+use libloading::os::unix::{Library as Opened, RTLD_LOCAL, RTLD_NOW};
+use pliant_core::{
+    plugin::{Brought, Handover, REGISTER_SYMBOL, STAMP_SYMBOL, stamp},
+    registry::{Library, Plugins, Registry},
+};
+use sha2::{Digest, Sha256};
+
+/// Adds the kinds of these libraries. Nothing of a library is called before its stamp was compared, and
+/// none is ever unloaded. An error names the file and says why it was refused.
+pub fn load(plugins: &mut Plugins, paths: &[PathBuf]) -> Result<(), String> {
+    for path in paths {
+        load_one(plugins, path)
+            .map_err(|reason| format!("--plugin {}: {reason}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn load_one(plugins: &mut Plugins, path: &Path) -> Result<(), String> {
+    let (path, sha256) = read(path)?;
+    let library = open(&path)?;
+    check_stamp(&library)?;
+    let Brought { interventions, probes } = receive(&library)?;
+    let brought =
+        Library { path, sha256, interventions: names(&interventions), probes: names(&probes) };
+    plugins.interventions.merge(interventions).map_err(|name| taken(&name, plugins))?;
+    plugins.probes.merge(probes).map_err(|name| taken(&name, plugins))?;
+    plugins.libraries.push(brought);
+    Ok(())
+}
+
+/// Where the file lies, from the root (a bare name would be looked for elsewhere), and its checksum.
+fn read(path: &Path) -> Result<(PathBuf, String), String> {
+    let path = path.canonicalize().map_err(|error| error.to_string())?;
+    if !path.is_file() {
+        return Err("is not a file, expected a shared library".to_owned());
+    }
+    let bytes = fs::read(&path).map_err(|error| format!("cannot be read: {error}"))?;
+    let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((path, hex(Sha256::digest(bytes).as_slice())))
+}
+
+fn open(path: &Path) -> Result<&'static Opened, String> {
+    // SAFETY: running a library's initialisers is what the user asks for by naming it.
+    let opened = unsafe { Opened::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
+    let library = opened.map_err(|error| {
+        format!("cannot be loaded, expected a shared library (crate-type \"cdylib\"): {error}")
+    })?;
+    Ok(Box::leak(Box::new(library))) // its kinds may be in use to the last
+}
+
+fn check_stamp(library: &Opened) -> Result<(), String> {
+    // SAFETY: a library that exports this name says that it is such a function.
+    let stamp = unsafe { library.get::<extern "C" fn() -> *const c_char>(STAMP_SYMBOL.as_bytes()) };
+    let theirs = stamp.map_err(|_| no_plugin(STAMP_SYMBOL))?();
+    if theirs.is_null() {
+        return Err("has an empty stamp".to_owned());
+    }
+    // SAFETY: not null; by the function's contract a C string that lives as long as the library.
+    let theirs = unsafe { CStr::from_ptr(theirs) }.to_string_lossy();
+    stamp::compare(&theirs).map_err(|differences| {
+        format!(
+            "was built for another pliant: {differences}; build it again with the compiler and the \
+             pliant-core of this program"
+        )
+    })
+}
+
+fn receive(library: &Opened) -> Result<Brought, String> {
+    // SAFETY: the stamp says that this is such a function, built with the same compiler against the
+    // same pliant-core.
+    let register =
+        unsafe { library.get::<unsafe extern "C" fn(*mut c_void)>(REGISTER_SYMBOL.as_bytes()) };
+    let register = register.map_err(|_| no_plugin(REGISTER_SYMBOL))?;
+    let mut handover: Handover = Err("handed nothing over".to_owned());
+    // SAFETY: it points to a `Handover` of a program with the same stamp.
+    unsafe { register(ptr::from_mut(&mut handover).cast()) };
+    handover
+}
+
+fn no_plugin(symbol: &str) -> String {
+    format!("is no plug-in: it has no `{symbol}`, which pliant_core::export_plugin! makes")
+}
+
+fn names<T: 'static>(registry: &Registry<T>) -> Vec<String> {
+    registry.iter().map(|(name, _)| name.to_owned()).collect()
+}
+
+/// `name` is a family and a kind of it, such as ``probe `dormant_units` ``.
+fn taken(name: &str, plugins: &Plugins) -> String {
+    let brings = |library: &&Library| {
+        let kinds = |family: &str, names: &[String]| {
+            names.iter().any(|kind| name == format!("{family} `{kind}`"))
+        };
+        kinds("intervention", &library.interventions) || kinds("probe", &library.probes)
+    };
+    let owner = plugins.libraries.iter().find(brings);
+    let owner = owner.map_or_else(
+        || "this program".to_owned(),
+        |library| format!("--plugin {}", library.path.display()),
+    );
+    format!("its {name} has the name of one that {owner} has already: give it another name")
+}
