@@ -20,7 +20,7 @@ use pliant_envs::env::EnvSpec;
 pub use spectral::{PowerIteration, spectral_buffer};
 use tch::Tensor;
 
-use crate::{error::Result, variables::VariableSource};
+use crate::{error::Result, plugin::panic_text, variables::VariableSource};
 
 /// A hidden layer: its name and the variables around it, as interventions and probes address them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,13 @@ pub trait Network {
     /// Leaves each hidden layer's output with [`Pass::record`], in order, and what the output layer
     /// reads with [`Pass::record_features`].
     fn forward(&self, observations: &Tensor, pass: &mut Pass<'_>) -> Tensor;
+
+    /// [`Self::forward`], with the text of its panic as an error. Not to be overridden: it is compiled
+    /// where the network is, so that no panic leaves the network for a loaded plug-in that called it
+    /// (see [`plugin`](crate::plugin)).
+    fn forward_caught(&self, observations: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor, String> {
+        panic_text(|| self.forward(observations, pass))
+    }
 
     /// The hidden layers, from input to output.
     fn hidden(&self) -> &[HiddenLayer];

@@ -8,12 +8,9 @@
 mod guard;
 pub mod stamp;
 
-pub(crate) use guard::caught;
+use std::ffi::c_void;
 
-use std::{
-    ffi::c_void,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+pub(crate) use guard::{caught, panic_text};
 
 use crate::{
     intervention::Intervention,
@@ -68,8 +65,8 @@ macro_rules! export_plugin {
 /// # Safety
 /// `handover` points to a [`Handover`] of a program with the same stamp.
 pub unsafe fn hand_over(register: fn(&mut Plugins), handover: *mut c_void) {
-    let brought = catch_unwind(AssertUnwindSafe(|| collect(register)))
-        .unwrap_or_else(|payload| Err(format!("registering {}", guard::panicked(&*payload))));
+    let brought = panic_text(|| collect(register))
+        .unwrap_or_else(|text| Err(format!("registering panicked: {text}")));
     // SAFETY: by this function's contract.
     unsafe { *handover.cast::<Handover>() = brought };
 }

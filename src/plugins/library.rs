@@ -27,8 +27,8 @@ pub fn load(plugins: &mut Plugins, paths: &[PathBuf]) -> Result<(), String> {
 fn load_one(plugins: &mut Plugins, path: &Path) -> Result<(), String> {
     let (path, sha256) = read(path)?;
     let library = open(&path)?;
-    check_stamp(&library)?;
-    let Brought { interventions, probes } = receive(&library)?;
+    check_stamp(library)?;
+    let Brought { interventions, probes } = receive(library)?;
     let brought =
         Library { path, sha256, interventions: names(&interventions), probes: names(&probes) };
     plugins.interventions.merge(interventions).map_err(|name| taken(&name, plugins))?;

@@ -166,6 +166,7 @@ fn a_panic_inside_a_plugin_fails_the_run_and_names_the_kind() {
     let folder = temporary();
     let cases = [
         ("--with", "after_backward", "interventions[0]: intervention `faulty`: panicked: "),
+        ("--with", "network", "interventions[0]: intervention `faulty`: panicked: "),
         ("--with", "save", "interventions: 0_faulty: saving panicked: "),
         ("--probe", "measure", "probes[0]: probe `faulty`: panicked: "),
         ("--probe", "every", "probes[0]: probe `faulty`: panicked: "),
@@ -173,7 +174,8 @@ fn a_panic_inside_a_plugin_fails_the_run_and_names_the_kind() {
     for (option, place, label) in cases {
         let kind = format!("faulty:at={place}");
         let ran = faulty(folder.path(), "", &short_mnist(place, &[option, &kind]));
-        let message = format!("{label}faulty at {place}");
+        let said = if place == "network" { String::new() } else { format!("faulty at {place}") };
+        let message = label.to_owned() + &said;
         assert_eq!(ran.code, Some(1), "{place}: {}{}", ran.out, ran.err);
         assert!(ran.err.contains(&message), "{place}: {}", ran.err);
         let status = json(&folder.path().join(place).join("status.json"));

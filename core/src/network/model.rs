@@ -1,6 +1,6 @@
 //! A network with its parameters.
 
-use std::rc::Rc;
+use std::{panic::resume_unwind, rc::Rc};
 
 use tch::{Device, Kind, Tensor};
 
@@ -87,7 +87,8 @@ impl Model {
 
     fn forward_pass(&self, observations: &Tensor, pass: &mut Pass<'_>) -> Tensor {
         let scaled = observations.to_device(self.device).to_kind(Kind::Float) / 255.0;
-        self.network.forward(&scaled, pass)
+        let outputs = self.network.forward_caught(&scaled, pass);
+        outputs.unwrap_or_else(|text| resume_unwind(Box::new(text)))
     }
 
     /// Q-values, f32 `[batch, actions]`. Changes nothing.

@@ -1,7 +1,6 @@
 //! Catches panics on the plug-in's side of the boundary and turns them into errors.
 
 use std::{
-    any::Any,
     cell::Cell,
     mem::ManuallyDrop,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -21,21 +20,22 @@ use crate::{
     state::{Checkpoint, StateDict},
 };
 
-/// `panicked: ` and what the panic said.
-pub fn panicked(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
-    format!("panicked: {}", text.unwrap_or("without a message"))
+/// The result of a call, or the text that it panicked with.
+pub fn panic_text<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        text.unwrap_or("without a message").to_owned()
+    })
 }
 
-/// The result of a call, or what it panicked with.
+/// The result of a call, or an error that says with what it panicked.
 pub fn caught<T>(call: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| Err(panicked(&*payload)))
+    panic_text(call).unwrap_or_else(|text| Err(format!("panicked: {text}")))
 }
 
 fn attempt<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(call))
-        .unwrap_or_else(|payload| Err(Error::Invalid(panicked(&*payload))))
+    panic_text(call).unwrap_or_else(|text| Err(Error::Invalid(format!("panicked: {text}"))))
 }
 
 /// A part whose panics do not leave it.
@@ -54,8 +54,8 @@ impl<T: ?Sized> Guarded<T> {
 impl<T: ?Sized> Drop for Guarded<T> {
     fn drop(&mut self) {
         // SAFETY: here alone, and `part` is not touched afterwards.
-        let dropped = AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(&mut self.part) });
-        let _ = catch_unwind(dropped); // nobody is left to tell, and the panic has been printed
+        let dropped = panic_text(|| unsafe { ManuallyDrop::drop(&mut self.part) });
+        let _ = dropped; // nobody is left to tell, and the panic has been printed
     }
 }
 
@@ -71,9 +71,8 @@ pub fn probe(part: Box<dyn Probe>) -> Box<dyn Probe> {
 
 impl<T: Checkpoint + ?Sized> Checkpoint for Guarded<T> {
     fn save(&self, state: &mut StateDict) {
-        let saved = catch_unwind(AssertUnwindSafe(|| self.part.save(state)));
-        if let Err(payload) = saved {
-            state.refuse(format!("saving {}", panicked(&*payload)));
+        if let Err(text) = panic_text(|| self.part.save(state)) {
+            state.refuse(format!("saving panicked: {text}"));
         }
     }
 
@@ -110,9 +109,8 @@ impl Intervention for Guarded<dyn Intervention> {
 
 impl Probe for Guarded<dyn Probe> {
     fn every(&self) -> Every {
-        let every = catch_unwind(AssertUnwindSafe(|| self.part.every()));
-        every.unwrap_or_else(|payload| {
-            self.pending.set(Some(panicked(&*payload)));
+        panic_text(|| self.part.every()).unwrap_or_else(|text| {
+            self.pending.set(Some(format!("panicked: {text}")));
             Every::Frames(1) // is due at once, and `measure` tells
         })
     }
