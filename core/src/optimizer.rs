@@ -1,15 +1,17 @@
 //! Optimisers: ours, so that moments and step counters can be read, reset and saved.
 
 mod adam;
+mod kron;
 mod moments;
 mod rmsprop;
 mod sgd;
 
 pub use adam::{Adam, AdamConfig};
+pub use kron::{Kron, KronConfig, MemorySaveMode};
 pub use moments::{Moments, Slot};
 pub use rmsprop::{EpsPosition, RmsProp, RmsPropConfig};
 pub use sgd::{Sgd, SgdConfig};
-use tch::no_grad;
+use tch::{Kind, Tensor, no_grad};
 
 use crate::{
     error::{Error, Result},
@@ -22,15 +24,11 @@ use crate::{
 pub trait Optimizer: Checkpoint {
     /// One step on every variable that has a gradient.
     fn step(&mut self, variables: &Variables) {
-        no_grad(|| {
-            for (name, variable) in variables.iter().filter(|(_, v)| v.grad().defined()) {
-                self.step_variable(name, &variable.shallow_clone(), &variable.grad());
-            }
-        });
+        step_each(self, variables);
     }
 
     /// One step on one variable; called without gradient tracking.
-    fn step_variable(&mut self, name: &str, variable: &tch::Tensor, gradient: &tch::Tensor);
+    fn step_variable(&mut self, name: &str, variable: &Tensor, gradient: &Tensor);
 
     /// The kind, as in `agent.optimizer.kind`.
     fn kind(&self) -> &'static str;
@@ -55,6 +53,15 @@ pub trait Optimizer: Checkpoint {
     fn fork(&self) -> Box<dyn Optimizer>;
 }
 
+/// One step on every variable that has a gradient, in order.
+fn step_each(optimizer: &mut (impl Optimizer + ?Sized), variables: &Variables) {
+    no_grad(|| {
+        for (name, variable) in variables.iter().filter(|(_, v)| v.grad().defined()) {
+            optimizer.step_variable(name, &variable.shallow_clone(), &variable.grad());
+        }
+    });
+}
+
 /// Saves the kind of optimiser, the configured step size and the present one.
 fn save_rate(state: &mut StateDict, kind: &str, configured: f64, present: f64) {
     state.put("kind", &kind);
@@ -73,6 +80,12 @@ fn load_rate(state: &StateDict, kind: &str, configured: f64) -> Result<f64> {
     } else {
         Ok(configured)
     }
+}
+
+/// `1 - beta^t`, in f64: with beta = 0.999 f32 would lose three digits at the first steps.
+fn bias_correction(beta: f64, steps: &Tensor) -> Tensor {
+    let power = steps.to_kind(Kind::Double) * beta.ln();
+    (-power.expm1()).to_kind(Kind::Float)
 }
 
 /// An error if a setting lies outside its range; `expected` says which range.

@@ -212,11 +212,12 @@ impl Plugins {
 
     /// No kinds but the optimisers of this crate.
     pub fn core() -> Self {
-        use crate::optimizer::{Adam, RmsProp, Sgd};
+        use crate::optimizer::{Adam, Kron, RmsProp, Sgd};
         let mut plugins = Self::empty();
         plugins
             .optimizers
             .register("adam", Adam::build)
+            .register("kron", Kron::build)
             .register("rmsprop", RmsProp::build)
             .register("sgd", Sgd::build);
         plugins

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::{
-    Moments, Optimizer, load_rate, require_decay, require_not_negative, require_positive, save_rate,
+    Moments, Optimizer, bias_correction, load_rate, require_decay, require_not_negative,
+    require_positive, save_rate,
 };
 use crate::{
     error::Result,
@@ -120,12 +121,6 @@ impl Optimizer for Adam {
             moments: self.moments.fork(),
         })
     }
-}
-
-/// `1 - beta^t`, in f64: with beta = 0.999 f32 would lose three digits at the first steps.
-fn bias_correction(beta: f64, steps: &Tensor) -> Tensor {
-    let power = steps.to_kind(tch::Kind::Double) * beta.ln();
-    (-power.expm1()).to_kind(tch::Kind::Float)
 }
 
 impl Checkpoint for Adam {
