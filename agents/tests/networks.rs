@@ -10,7 +10,7 @@ use pliant_core::{
     optimizer::{Adam, AdamConfig},
     registry::Plugins,
     seeds::{Seeds, Stream},
-    tch::{Device, Kind, Tensor, no_grad},
+    tch::{self, Device, Kind, Tensor, no_grad},
 };
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/networks.safetensors");
@@ -239,6 +239,8 @@ fn check_after(golden: &Golden<'_>, pass: &str, name: &str, variable: &Tensor) {
 
 #[test]
 fn networks_compute_what_pytorch_computes() {
+    // Layers as narrow as these are slower by threads.
+    tch::set_num_threads(1);
     let tensors = golden();
     for (case, kind, settings, plan) in cases() {
         let golden = Golden { case, tensors: &tensors };

@@ -194,20 +194,22 @@ impl Kron {
 
     /// Makes the factors of a variable at its first step, and does to them what was done to its moments.
     fn prepare_factors(&mut self, name: &str, variable: &Tensor) {
-        let Some(slot) = self.moments.get(name) else {
-            let shape = dimensions(variable);
-            let is_diagonal = self.config.diagonals(&shape);
-            let scale = self.config.precond_init_scale;
-            let factors = Factors::new(&shape, &is_diagonal, scale, variable.device());
-            self.factors.insert(name.to_owned(), factors);
+        let (Some(slot), Some(factors)) = (self.moments.get(name), self.factors.get_mut(name))
+        else {
+            self.factors.insert(name.to_owned(), self.first_factors(variable));
             return;
         };
-        let Some(factors) = self.factors.get_mut(name) else { return };
         factors.move_to(variable.device());
         let steps = slot.steps.to_device(variable.device());
         for dim in (0..steps.dim()).filter(|dim| steps.size()[*dim] > 1) {
             factors.reset_units(dim, &has_no_steps(&steps, dim as i64));
         }
+    }
+
+    fn first_factors(&self, variable: &Tensor) -> Factors {
+        let shape = dimensions(variable);
+        let is_diagonal = self.config.diagonals(&shape);
+        Factors::new(&shape, &is_diagonal, self.config.precond_init_scale, variable.device())
     }
 
     /// One step on one variable; `noise` is standard normal, of the variable's shape, if the

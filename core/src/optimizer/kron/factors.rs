@@ -197,6 +197,38 @@ mod tests {
         assert_close(&factors.apply_inverse_transpose(&shaped).reshape([12]), &inverse);
     }
 
+    /// Gradients `A z B`, whose covariance is a Kronecker product of condition number 1e4 or so: in the end
+    /// `P g` has the covariance of white noise.
+    #[test]
+    fn gradients_are_whitened() {
+        // Matrices as small as these are slower by threads.
+        tch::set_num_threads(1);
+        let mut stream = crate::seeds::Seeds::new(0).stream("gradients");
+        let left = Tensor::from_slice(&[10f32, 3.0, 0.0, 1.0]).reshape([2, 2]);
+        let right = Tensor::from_slice(&[0.2f32, 0.5, 0.5, 0.0, 2.0, 1.0, 0.0, 0.0, 0.1]);
+        let right = right.reshape([3, 3]);
+        let mut draw = |count: i64| {
+            let z = stream.normal(&[count, 2, 3], 1.0);
+            (left.matmul(&z).matmul(&right), stream.normal(&[2, 3], 1.0))
+        };
+        let mut factors = identity(&[2, 3]);
+        for learning_rate in [0.1, 0.01] {
+            for _ in 0..800 {
+                let (gradient, noise) = draw(1);
+                factors.update(&gradient.squeeze_dim(0), &noise, learning_rate);
+            }
+        }
+        let gradients = draw(1000).0;
+        let whitened: Vec<Tensor> =
+            (0..1000).map(|index| factors.precondition(&gradients.get(index))).collect();
+        let white = Tensor::stack(&whitened, 0).reshape([-1, 6]);
+        let covariance = white.transpose(0, 1).matmul(&white) / 1000.0;
+        let identity = Tensor::eye(6, (Kind::Float, Device::Cpu));
+        let error = (covariance - identity).abs().max().double_value(&[]);
+        // Seed 0: 0.16, of which 0.05 or so are the sample's. The gradients' own covariance reaches 463.
+        assert!(error < 0.3, "off by {error}");
+    }
+
     #[test]
     fn balancing_equals_the_largest_elements_and_keeps_the_product() {
         let mut factors = Factors(vec![upper(2, 1) * 100.0, upper(3, 2) * 0.01]);
