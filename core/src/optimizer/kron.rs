@@ -250,7 +250,7 @@ fn dimensions(variable: &Tensor) -> Vec<i64> {
 
 /// Bool `[n]`: the units along `dim` that were reset since the last step.
 fn has_no_steps(steps: &Tensor, dim: i64) -> Tensor {
-    let by_unit = steps.transpose(0, dim).flatten(1, -1);
+    let by_unit = steps.transpose(0, dim).reshape([steps.size()[dim as usize], -1]);
     by_unit.eq(0.0).all_dim(1, false)
 }
 

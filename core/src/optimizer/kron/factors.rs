@@ -1,5 +1,6 @@
 //! The Kronecker factors of one variable's preconditioner: `P = Q^T Q`, where `Q` is the Kronecker
-//! product of one factor per dimension of the variable (Li, 2018).
+//! product of one factor per dimension of the variable (Li, 2018: Preconditioner on matrix Lie group for
+//! SGD).
 
 use tch::{Device, Kind, Tensor};
 
@@ -81,7 +82,7 @@ impl Factors {
         self.0.iter().enumerate().fold(x.shallow_clone(), applied)
     }
 
-    /// One step towards whitening `gradient` (Li, 2018, equation 17; kron_torch): down the gradient of
+    /// One step towards whitening `gradient` (Li, 2018; kron_torch): down the gradient of
     /// `E |P^1/2 g|^2 + |P^-1/2 v|^2` on the group of triangular matrices, where `noise` is
     /// standard normal and of the gradient's shape.
     pub fn update(&mut self, gradient: &Tensor, noise: &Tensor, learning_rate: f64) {
