@@ -116,13 +116,14 @@ impl Factors {
     }
 
     /// Forgets what was learned of units along `dim`: `is_reset` is bool `[n]`. Such a unit is scaled as
-    /// the others are on average, and mixed with none of them.
+    /// the others are on average (if all are reset, as all were), and mixed with none.
     pub fn reset_units(&mut self, dim: usize, is_reset: &Tensor) {
         let factor = &mut self.0[dim];
         let kept = is_reset.logical_not().to_kind(Kind::Float);
         let is_vector = factor.dim() == 1;
         let diagonal = if is_vector { factor.shallow_clone() } else { factor.diagonal(0, 0, 1) };
-        let mean = (&diagonal * &kept).sum(Kind::Float) / kept.sum(Kind::Float).clamp_min(1.0);
+        let counted = &kept + kept.sum(Kind::Float).eq(0.0);
+        let mean = (&diagonal * &counted).sum(Kind::Float) / counted.sum(Kind::Float);
         let anew = is_reset.to_kind(Kind::Float) * mean;
         *factor = if is_vector {
             &*factor * kept + anew
@@ -259,5 +260,7 @@ mod tests {
         factors.0[1] = Tensor::from_slice(&[2f32, 8.0]);
         factors.reset_units(1, &Tensor::from_slice(&[true, false]));
         assert_close(&factors.0[1], &Tensor::from_slice(&[8f32, 8.0]));
+        factors.reset_units(0, &Tensor::from_slice(&[true; 3]));
+        assert_close(&factors.0[0], &(Tensor::eye(3, (Kind::Float, Device::Cpu)) * 3.0));
     }
 }
