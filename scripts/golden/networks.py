@@ -193,7 +193,7 @@ def impala(shape, norm=None):
         conv = nn.Conv2d(inputs, units, 3, 1, 1)
         return net.add(name, conv) if norm is None else net.add(name, conv, norm_of(norm, conv, units))
 
-    for section, units in enumerate([4, 8, 8], 1):
+    for section, units in enumerate([2, 4, 4], 1):
         name = f"section{section}"
         stages.extend([convolution(f"{name}/conv", channels, units), nn.MaxPool2d(3, 2, 1)])
         for block in ("block1", "block2"):
