@@ -166,6 +166,7 @@ fn a_panic_inside_a_plugin_fails_the_run_and_names_the_kind() {
     let folder = temporary();
     let cases = [
         ("--with", "after_backward", "interventions[0]: intervention `faulty`: panicked: "),
+        ("--with", "activation", "interventions[0]: intervention `faulty`: panicked: "),
         ("--with", "network", "interventions[0]: intervention `faulty`: panicked: "),
         ("--with", "save", "interventions: 0_faulty: saving panicked: "),
         ("--probe", "measure", "probes[0]: probe `faulty`: panicked: "),

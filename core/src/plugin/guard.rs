@@ -2,8 +2,10 @@
 
 use std::{
     cell::Cell,
+    fmt,
     mem::ManuallyDrop,
     panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
 };
 
 use tch::Tensor;
@@ -14,7 +16,7 @@ use crate::{
     intervention::{Hook, Intervention},
     learner::Learner,
     metrics::Metrics,
-    network::NetworkPlan,
+    network::{ActivationFunction, NetworkPlan},
     probe::{Probe, ProbeData},
     seeds::Stream,
     state::{Checkpoint, StateDict},
@@ -41,13 +43,20 @@ fn attempt<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
 /// A part whose panics do not leave it.
 struct Guarded<T: ?Sized> {
     part: ManuallyDrop<Box<T>>,
-    /// What a call that returns no error panicked with; the next one that can returns it.
-    pending: Cell<Option<String>>,
+    pending: Pending,
 }
 
+/// What a call that cannot return an error panicked with; the next one that can returns it.
+type Pending = Rc<Cell<Option<String>>>;
+
 impl<T: ?Sized> Guarded<T> {
+    fn tell(&self) -> Result<()> {
+        let pending = self.pending.take();
+        pending.map_or(Ok(()), |text| Err(Error::Invalid(format!("panicked: {text}"))))
+    }
+
     fn new(part: Box<T>) -> Self {
-        Self { part: ManuallyDrop::new(part), pending: Cell::new(None) }
+        Self { part: ManuallyDrop::new(part), pending: Pending::default() }
     }
 }
 
@@ -83,7 +92,13 @@ impl<T: Checkpoint + ?Sized> Checkpoint for Guarded<T> {
 
 impl Intervention for Guarded<dyn Intervention> {
     fn plan(&self, plan: &mut NetworkPlan) -> Result<(), String> {
-        caught(|| self.part.plan(plan))
+        let is_planned = plan.activation.is_some();
+        caught(|| self.part.plan(plan))?;
+        if let Some(planned) = plan.activation.as_mut().filter(|_| !is_planned) {
+            let (function, pending) = (Rc::clone(&planned.function), Rc::clone(&self.pending));
+            planned.function = Rc::new(GuardedActivation { function, pending });
+        }
+        Ok(())
     }
 
     fn after_build(&mut self, learner: &mut Learner, stream: &mut Stream) -> Result<(), String> {
@@ -91,6 +106,7 @@ impl Intervention for Guarded<dyn Intervention> {
     }
 
     fn extra_loss(&mut self, learner: &Learner, hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
+        self.tell()?; // of the forward pass that this loss is of
         attempt(|| self.part.extra_loss(learner, hook))
     }
 
@@ -107,10 +123,39 @@ impl Intervention for Guarded<dyn Intervention> {
     }
 }
 
+/// An activation whose panic the intervention's next hook tells. Until then it gives zeros.
+struct GuardedActivation {
+    function: Rc<dyn ActivationFunction>,
+    pending: Pending,
+}
+
+impl fmt::Debug for GuardedActivation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic_text(|| self.function.fmt(formatter)).unwrap_or(Err(fmt::Error))
+    }
+}
+
+impl ActivationFunction for GuardedActivation {
+    fn apply(&self, input: &Tensor) -> Tensor {
+        panic_text(|| self.function.apply(input)).unwrap_or_else(|text| {
+            self.pending.set(Some(text));
+            let copies: Vec<Tensor> = (0..self.copies()).map(|_| input.zeros_like()).collect();
+            Tensor::cat(&copies, 1)
+        })
+    }
+
+    fn copies(&self) -> i64 {
+        panic_text(|| self.function.copies()).unwrap_or_else(|text| {
+            self.pending.set(Some(text));
+            1
+        })
+    }
+}
+
 impl Probe for Guarded<dyn Probe> {
     fn every(&self) -> Every {
         panic_text(|| self.part.every()).unwrap_or_else(|text| {
-            self.pending.set(Some(format!("panicked: {text}")));
+            self.pending.set(Some(text));
             Every::Frames(1) // is due at once, and `measure` tells
         })
     }
@@ -122,9 +167,7 @@ impl Probe for Guarded<dyn Probe> {
         stream: &mut Stream,
         metrics: &mut Metrics,
     ) -> Result<()> {
-        if let Some(reason) = self.pending.take() {
-            return Err(Error::Invalid(reason));
-        }
+        self.tell()?;
         attempt(|| self.part.measure(learner, data, stream, metrics))
     }
 }
