@@ -266,7 +266,9 @@ fn up_to(most: u32) -> impl TypedValueParser<Value = usize> {
 pub fn main(mut plugins: Plugins) -> ExitCode {
     let Cli { command, plugin } = Cli::parse();
     let run = || {
-        plugins::load(&mut plugins, &plugin).map_err(Failure::Input)?;
+        check_side(&plugin)
+            .and_then(|()| plugins::load(&mut plugins, &plugin))
+            .map_err(Failure::Input)?;
         dispatch(&command, &plugins)
     };
     match failure::catch(run) {
@@ -276,6 +278,17 @@ pub fn main(mut plugins: Plugins) -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// An error where `--plugin` stands on both sides of the command: clap keeps those after it alone.
+fn check_side(kept: &[PathBuf]) -> Result<(), String> {
+    let is_option = |argument: &std::ffi::OsString| {
+        argument.to_str().is_some_and(|text| text == "--plugin" || text.starts_with("--plugin="))
+    };
+    if std::env::args_os().skip(1).filter(is_option).count() == kept.len() {
+        return Ok(());
+    }
+    Err("--plugin stands before and after the command, expected all on one side".to_owned())
 }
 
 fn dispatch(command: &Command, plugins: &Plugins) -> Outcome {

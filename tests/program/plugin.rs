@@ -85,6 +85,16 @@ fn loaded_kinds_are_listed_with_their_settings() {
     assert!(ran.out.contains("\nfaulty: ") && ran.out.contains("\nweight_norm: "), "{}", ran.err);
 }
 
+#[test]
+fn plugins_on_both_sides_of_the_command_are_refused_rather_than_forgotten() {
+    let folder = temporary();
+    let equals = format!("--plugin={}", *EXAMPLE);
+    let ran = pliant(folder.path(), &[&equals, "list", "probes", "--plugin", &FAULTY]);
+    refused(&ran, &["before and after the command"]);
+    let ran = pliant(folder.path(), &["list", "probes", &equals, "--plugin", &FAULTY]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+}
+
 /// Expects the library to be refused with exit code 2 and these words, by a command of its own.
 fn refused(ran: &Ran, words: &[&str]) {
     assert_eq!(ran.code, Some(2), "{}{}", ran.out, ran.err);
