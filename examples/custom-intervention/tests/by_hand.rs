@@ -51,7 +51,7 @@ fn learner(updates: u64) -> Learner {
         NetworkSpec { observation: [1, 1, SIDE], actions: SIDE, plan: NetworkPlan::default() };
     let mut stream = Seeds::new(0).stream("network");
     let model = Model::new(Rc::new(Linear), spec, &mut stream, Device::Cpu).expect("any size fits");
-    let sgd = SgdConfig { learning_rate: 1.0, momentum: 0.0, ..SgdConfig::default() };
+    let sgd = SgdConfig { learning_rate: 1.0, momentum: 0.0 };
     let mut learner = Learner::new(model, Sgd::build(sgd).expect("valid settings"));
     learner.updates = updates;
     learner
