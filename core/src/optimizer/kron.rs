@@ -48,8 +48,9 @@ pub struct KronConfig {
     pub precond_lr: f64,
     /// The preconditioners begin as the identity times the square of this.
     pub precond_init_scale: f64,
-    /// Dimensions larger than this get a diagonal factor. A triangular one of `n` units takes `4 n^2`
-    /// bytes.
+    /// Dimensions larger than this get a diagonal factor. A triangular one of `n` units takes `4 n^2` bytes
+    /// and about `n^3` multiplications whenever it learns: with the 3136 inputs of DQN's dense layer an
+    /// update takes seconds on a CPU.
     pub max_size_triangular: u32,
     /// Variables of fewer dimensions get diagonal factors alone.
     pub min_ndim_triangular: u32,
