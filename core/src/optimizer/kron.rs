@@ -72,7 +72,7 @@ pub enum MemorySaveMode {
     None,
     /// The largest.
     OneDiag,
-    /// All: the optimiser then needs little more memory than Adam.
+    /// All: the factors are then small beside the momentum.
     AllDiag,
 }
 
