@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -172,10 +172,20 @@ impl RunDirectory {
     }
 }
 
-/// `runs/<name>-seed<seed>-<seconds since 1970>` under the current folder.
-pub fn default_path(config: &Config) -> PathBuf {
+/// `runs/<name>-seed<seed>-<seconds since 1970>` under the current folder, with `-2`, `-3`, .. if another
+/// run began in the same second; made here, so that none of them can take it too.
+pub fn claim_default(config: &Config) -> PathBuf {
     let run = &config.run;
-    PathBuf::from("runs").join(format!("{}-seed{}-{}", run.name, run.seed, unix_seconds()))
+    let name = format!("{}-seed{}-{}", run.name, run.seed, unix_seconds());
+    let first = PathBuf::from("runs").join(&name);
+    if fs::create_dir_all("runs").is_err() {
+        return first; // whoever makes it will say why it cannot be made
+    }
+    let others = (2..).map(|number| PathBuf::from("runs").join(format!("{name}-{number}")));
+    let is_taken = |path: &PathBuf| {
+        fs::create_dir(path).is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
+    };
+    std::iter::once(first.clone()).chain(others).find(|path| !is_taken(path)).unwrap_or(first)
 }
 
 /// Seconds since 1970.

@@ -18,6 +18,8 @@ pub fn run(args: &ResumeArgs, plugins: &Plugins) -> Outcome {
     let options =
         Options { set: args.set.clone(), device: args.device.clone(), ..Options::default() };
     let config = stored_config(&directory, options, plugins)?;
+    let stored = stored_config(&directory, Options::default(), plugins)?;
+    check_unchanged(&stored, &config).map_err(Failure::Input)?;
     let loaded = checkpoint::read_newest(&directory.checkpoints()).map_err(Failure::Input)?;
     if loaded.clock.frames >= config.run.budget_frames {
         return Err(Failure::Input(format!(
@@ -30,6 +32,30 @@ pub fn run(args: &ResumeArgs, plugins: &Plugins) -> Outcome {
     let experiment = experiment::build(config, plugins)?;
     experiment::check_memory(&experiment)?;
     session::run(experiment, &directory, Some(&loaded))
+}
+
+/// An error if something changes that the saved state is a state of: it would be taken up and go on as
+/// before, or not fit.
+fn check_unchanged(stored: &Config, config: &Config) -> Result<(), String> {
+    let kinds = [("env", &stored.env, &config.env), ("network", &stored.network, &config.network)];
+    let changed = kinds.into_iter().find_map(|(section, old, new)| {
+        let differs = |key: &&String| old.settings.get(*key) != new.settings.get(*key);
+        if old.kind != new.kind {
+            return Some(format!("{section}.kind"));
+        }
+        new.settings.keys().find(differs).map(|key| format!("{section}.{key}"))
+    });
+    let run = [
+        ("run.seed", stored.run.seed != config.run.seed),
+        ("run.num_envs", stored.run.num_envs != config.run.num_envs),
+    ];
+    let of_run = run.into_iter().find_map(|(key, differs)| differs.then(|| key.to_owned()));
+    match changed.or(of_run) {
+        None => Ok(()),
+        Some(key) => Err(format!(
+            "{key} cannot change when a run goes on, since its saved state belongs to it; start a new run"
+        )),
+    }
 }
 
 /// The configuration a run directory holds, with options laid over it.

@@ -21,7 +21,7 @@ pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
         describe(&experiment);
         return Ok(());
     }
-    let path = args.out.clone().unwrap_or_else(|| run_dir::default_path(&experiment.config));
+    let path = args.out.clone().unwrap_or_else(|| run_dir::claim_default(&experiment.config));
     let provenance = session::provenance(&experiment);
     let directory = RunDirectory::create(path, &experiment.config, &provenance)?;
     eprintln!("run directory: {}", directory.path().display());

@@ -43,6 +43,50 @@ fn a_finished_run_and_a_folder_that_is_no_run_are_refused() {
     assert!(ran.err.contains("does not exist"), "{}", ran.err);
 }
 
+/// The saved games would go on in their old mode, whatever the configuration said.
+#[test]
+fn what_the_saved_state_belongs_to_cannot_change() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    succeeds(folder.path(), &short_atari("run", &["--set", "run.budget_frames=240"]));
+    let config = fs::read(folder.path().join("run/config.toml")).expect("written");
+    for setting in [
+        "env.mode=1",
+        "env.screen_size=44",
+        "env.game=breakout",
+        "network.width=1.0",
+        "run.seed=9",
+        "run.num_envs=2",
+        "env.kind=classification",
+    ] {
+        let args = ["resume", "run", "--set", "run.budget_frames=480", "--set", setting];
+        let ran = pliant(folder.path(), &args);
+        assert_eq!(ran.code, Some(2), "{setting}: {}{}", ran.out, ran.err);
+        let key = setting.split('=').next().expect("a key");
+        let says = ran.err.contains(&format!("{key} cannot change"));
+        assert!(says, "{setting}: {}", ran.err);
+    }
+    assert_eq!(fs::read(folder.path().join("run/config.toml")).expect("still there"), config);
+    let changes =
+        ["resume", "run", "--set", "run.budget_frames=480", "--set", "log.every_frames=60"];
+    succeeds(folder.path(), &changes);
+}
+
+/// Sweeps start runs of one name and seed within a second.
+#[test]
+fn runs_that_begin_in_the_same_second_get_folders_of_their_own() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let args: Vec<&str> = short_atari("unused", &["--set", "run.budget_frames=60"]);
+    let without_out: Vec<&str> =
+        args.into_iter().filter(|word| !["--out", "unused"].contains(word)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| succeeds(folder.path(), &without_out));
+        }
+    });
+    let runs = fs::read_dir(folder.path().join("runs")).expect("runs were made").count();
+    assert_eq!(runs, 3);
+}
+
 #[test]
 fn a_damaged_checkpoint_is_one_clear_error() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -95,6 +95,7 @@ impl AtariConfig {
             (self.frame_stack == 0, "frame_stack is 0: an observation has at least 1 frame".to_owned()),
             (self.frame_stack > 255, format!("frame_stack is {}: an observation has at most 255 frames", self.frame_stack)),
             (!(16..=160).contains(&self.screen_size), format!("screen_size is {}: it must lie between 16 and 160", self.screen_size)),
+            (self.noop_max > 10_000, format!("noop_max is {}: a game begins after at most 10000 no-ops", self.noop_max)),
             (
                 !(0.0..=1.0).contains(&self.repeat_action_probability),
                 format!("repeat_action_probability is {}: it must lie between 0 and 1", self.repeat_action_probability),
