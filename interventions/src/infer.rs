@@ -17,7 +17,7 @@ use crate::{
     schedule::{InWindow, Penalty},
 };
 
-/// InFeR (Lyle et al., 2022, equation 4): linear heads on the features have to go on predicting what they
+/// InFeR (Lyle et al., 2022): linear heads on the features have to go on predicting what they
 /// predicted when the network was made, times `scale`; `weight` times the mean squared error over heads and
 /// batch is added to the loss. The heads are parameters of the network like any other; the initial
 /// network is remembered and saved. Costs one more forward pass per update.

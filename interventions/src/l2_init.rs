@@ -17,7 +17,7 @@ use crate::{
     schedule::{InWindow, Penalty, sum},
 };
 
-/// L2 Init, or regenerative regularisation (Kumar et al., 2023, equation 1): `coefficient * sum (theta -
+/// L2 Init, or regenerative regularisation (Kumar et al., 2023): `coefficient * sum (theta -
 /// theta_0)^2` is added to the loss, where theta_0 are the parameters that the network began with, which
 /// are remembered and saved. Target network and moments are not touched, but moments see the gradient.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -14,7 +14,7 @@ use crate::{
     schedule::{InWindow, Penalty, sum},
 };
 
-/// Parseval regularisation (Cisse et al., 2017; Chung et al., 2024, equation 1): for the weight of every
+/// Parseval regularisation (Cisse et al., 2017; Chung et al., 2024): for the weight of every
 /// hidden layer, as a matrix W [units, inputs * area], `coefficient * |W W^T - scale * I|^2` (Frobenius)
 /// is added to the loss. Where there are more units than inputs, whose rows cannot all be orthogonal,
 /// W^T W takes its place. Target network and moments are not touched, but moments see the gradient.

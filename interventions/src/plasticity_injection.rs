@@ -6,12 +6,13 @@ use pliant_core::{
     learner::Learner,
     network::{Model, NetworkPlan},
     schedule::{HasSchedule, Scheduled, UpdateSchedule},
+    seeds::Stream,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::schedule::{Event, OnSchedule};
 
-/// Plasticity injection (Nikishin et al., 2023, equation 3), once: what comes after the encoder (the
+/// Plasticity injection (Nikishin et al., 2023), once: what comes after the encoder (the
 /// convolutions, or where there are none the hidden layers) is frozen, and a new copy of it, minus that
 /// copy as it began, is added. The outputs of online and target network do not change at that moment,
 /// and the number of parameters that learn stays the same; the optimiser starts anew for the new ones.
@@ -69,6 +70,23 @@ impl Event for PlasticityInjection {
         }
         plan.expects_injection = true;
         Ok(())
+    }
+
+    fn after_build(&mut self, learner: &mut Learner, stream: &mut Stream) -> Result<(), String> {
+        let present = &learner.online.spec().plan;
+        let plan = NetworkPlan { is_injected: true, ..present.clone() };
+        let injected = learner.online.replan(plan, &mut stream.clone());
+        let mut divided = present.spectral.iter().flat_map(|norm| &norm.layers);
+        let is_renewed = |layer: &&String| {
+            let weight = injected.variables().get(&format!("{layer}/weight"));
+            weight.is_some_and(|weight| !weight.requires_grad())
+        };
+        match divided.find(is_renewed) {
+            None => Ok(()),
+            Some(layer) => Err(format!(
+                "it renews layer `{layer}`, whose weight is divided by its spectral norm"
+            )),
+        }
     }
 
     fn act(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {

@@ -15,8 +15,7 @@ use crate::{
 };
 
 /// The last layers are drawn anew from time to time, in the target network to the same values (Nikishin
-/// et al., 2022: the last layer of Rainbow's head every 40,000 updates of SPR). The optimiser forgets
-/// their moments and counters.
+/// et al., 2022; the default period is ours). The optimiser forgets their moments and counters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResetHeadConfig {

@@ -13,8 +13,8 @@ use crate::{
     schedule::{Event, OnSchedule},
 };
 
-/// The output layer is drawn anew each time the target network was updated (Lyle et al., 2023, section
-/// 5). The target network keeps the layer that it just took over, so targets stay what was learned; the
+/// The output layer is drawn anew each time the target network was updated (Lyle et al., 2023,
+/// figures 6 and 8 to 14). The target network keeps the layer that it just took over, so targets stay what was learned; the
 /// optimiser forgets the layer's moments and counters unless told otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::schedule::{Event, OnSchedule};
 
 /// The optimiser forgets all moments and step counters each time the target network was updated (Lyle et
-/// al., 2023, section 5; Asadi et al., 2023). Both networks stay as they are.
+/// al., 2023; Asadi et al., 2023). Both networks stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResetOptimizerConfig {}

@@ -16,8 +16,8 @@ use crate::{
     schedule::{Event, OnSchedule},
 };
 
-/// Shrink and perturb (Ash & Adams, 2020, section 4) each time the target network was updated, as in
-/// Lyle et al. (2023, section 5): every parameter is multiplied by `shrink`, and `perturb` times a fresh
+/// Shrink and perturb (Ash & Adams, 2020) each time the target network was updated, as in
+/// Lyle et al. (2023, figures 6 and 8 to 14): every parameter is multiplied by `shrink`, and `perturb` times a fresh
 /// initialisation is added. The paper gives no factors. The target network keeps what it just took
 /// over; the optimiser keeps its moments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -17,7 +17,7 @@ use crate::{
     schedule::{InWindow, Penalty, sum},
 };
 
-/// Spectral regularisation (Lewandowski et al., 2024, section 4): `coefficient * (sigma^k - 1)^2` for
+/// Spectral regularisation (Lewandowski et al., 2024): `coefficient * (sigma^k - 1)^2` for
 /// every weight, where sigma is its largest singular value by power iteration, and `coefficient *
 /// |b|^(2k)` for every bias, are added to the loss. The singular vectors' estimates are remembered and
 /// saved. Target network and moments are not touched, but moments see the gradient.

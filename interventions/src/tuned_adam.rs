@@ -8,7 +8,7 @@ use pliant_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Adam tuned for stability (Lyle et al., 2023, section 3.1 and figure 1): a mean squared gradient that
+/// Adam tuned for stability (Lyle et al., 2023, figure 1): a mean squared gradient that
 /// forgets as fast as the mean gradient, and a large eps inside the root. Takes the place of the
 /// configured optimiser from the first update on, so it has no schedule; target network untouched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

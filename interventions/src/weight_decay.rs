@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ranges::not_negative, schedule::sum};
 
-/// Weight decay (Lyle et al., 2023, section 5: L2 of 1e-5): `coefficient * sum theta^2` is added to the
+/// Weight decay (Lyle et al., 2023, figures 6 and 8 to 14: L2 of 1e-5): `coefficient * sum theta^2` is added to the
 /// loss, or, decoupled, each update takes away `learning_rate * coefficient` of every parameter
 /// (Loshchilov & Hutter, 2019). Target network and moments are not touched, but moments see the
 /// gradient of an L2 loss.

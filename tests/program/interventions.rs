@@ -76,6 +76,10 @@ fn what_does_not_go_together_or_fit_is_refused_before_the_first_frame() {
     refused(&["infer", "plasticity_injection"], &["`plasticity_injection`", "features"]);
     refused(&["spectral_norm:layers=[\"conv1\"]"], &["`conv1`", "`dense1`", "`output`", "`first`"]);
     refused(&["spectral_norm", "spectral_norm"], &["`dense1`", "twice"]);
+    refused(
+        &["spectral_norm:layers=[\"output\"]", "plasticity_injection"],
+        &["`plasticity_injection`", "`output`", "spectral norm"],
+    );
     refused(&["shrink_and_perturb:layers=[\"dense9\"]"], &["`dense9`", "`dense2`"]);
     refused(&["reset_head:last_layers=9"], &["`last_layers`", "3 layers"]);
     refused(&["redo:tau=-1"], &["interventions[0]", "`tau`", "-1"]);

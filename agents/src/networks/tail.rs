@@ -38,8 +38,7 @@ impl Part {
     }
 }
 
-/// What stands beside the part that learns after plasticity injection (Nikishin et al., 2023,
-/// equation 3): the outputs are `frozen + learned - start`.
+/// What stands beside the part that learns after plasticity injection (Nikishin et al., 2023): the outputs are `frozen + learned - start`.
 #[derive(Debug)]
 struct Injected {
     frozen: Part,
