@@ -23,7 +23,7 @@ pub fn run() -> Outcome {
     findings.extend(DatasetName::ALL.map(dataset));
     findings.extend([memory(), threads()]);
     for finding in &findings {
-        let mark = if finding.ok { "ok     " } else { "missing" };
+        let mark = if finding.ok { "ok    " } else { "failed" };
         println!("{mark}  {:<13} {}", finding.what, finding.text);
     }
     match findings.iter().filter(|finding| !finding.ok).count() {

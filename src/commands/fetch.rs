@@ -1,6 +1,6 @@
 //! `pliant fetch`
 
-use pliant_envs::classification::{FetchOptions, fetch};
+use pliant_envs::classification::{FetchOptions, data_folder, fetch};
 
 use crate::{
     cli::FetchArgs,
@@ -9,6 +9,11 @@ use crate::{
 
 /// Gets a data set into the data folder; does nothing if it is there and whole.
 pub fn run(args: &FetchArgs) -> Outcome {
+    let folder = data_folder(None);
+    std::fs::create_dir_all(&folder).map_err(|error| {
+        let place = folder.display();
+        Failure::Input(format!("the data folder {place} (PLIANT_DATA) cannot be made: {error}"))
+    })?;
     let options = FetchOptions { from: args.from.clone(), ..FetchOptions::default() };
     let fetched = fetch(args.dataset, &options, &mut |line| eprintln!("{line}"));
     let folder = fetched.map_err(|error| match &args.from {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{pliant, short_mnist};
+use crate::common::{pliant, pliant_with, short_mnist};
 
 /// Runs the program, expects exit code 2, and returns the one message.
 fn refused(args: &[&str]) -> String {
@@ -151,4 +151,16 @@ fn bad_roms_data_and_actions_are_refused() {
     let mut full = trace("actions");
     full[8] = "roms";
     says(&full, &["roms", "not empty"]);
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_made_is_refused_before_anything_is_fetched() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("file");
+    fs::write(&file, "not a folder").expect("writable");
+    let place = file.to_str().expect("a plain path");
+    let ran = pliant_with(folder.path(), &["fetch", "cifar10"], "PLIANT_DATA", place);
+    assert_eq!(ran.code, Some(2), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("data folder") && ran.err.contains(place), "{}", ran.err);
+    assert!(!ran.err.contains("npm"), "{}", ran.err);
 }
