@@ -37,6 +37,8 @@ struct Settings {
     blind: bool,
     /// The first task stands at the end of the list once more.
     again: bool,
+    /// It panics at this step; 0 never.
+    panics_at: u64,
 }
 
 #[derive(Debug)]
@@ -71,8 +73,9 @@ impl EnvFactory for TurnsFactory {
     }
 
     fn make(&self, _role: Role, _num_envs: usize) -> Result<Box<dyn Env>, EnvError> {
-        let (spec, only, blind) = (self.spec.clone(), self.only, self.settings.blind);
-        Ok(Box::new(Turns { spec, only, blind, steps: 0 }))
+        let (spec, only) = (self.spec.clone(), self.only);
+        let Settings { blind, panics_at, .. } = self.settings;
+        Ok(Box::new(Turns { spec, only, blind, panics_at, steps: 0 }))
     }
 
     fn task(&self, index: usize) -> Option<Arc<dyn EnvFactory>> {
@@ -94,6 +97,7 @@ struct Turns {
     spec: EnvSpec,
     only: Option<usize>,
     blind: bool,
+    panics_at: u64,
     steps: u64,
 }
 
@@ -113,6 +117,7 @@ impl Env for Turns {
     fn step(&mut self, _action: usize, frame: &mut [u8]) -> Result<Step, EnvError> {
         let turn = (self.steps / TURN) as usize % TASKS.len();
         self.steps += 1;
+        assert!(self.panics_at == 0 || self.steps < self.panics_at, "a broken cartridge");
         frame.fill(self.steps as u8);
         let reward = RETURNS[self.only.unwrap_or(turn)] as f32 / EPISODE as f32;
         let terminated = self.steps.is_multiple_of(EPISODE);

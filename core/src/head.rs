@@ -2,6 +2,8 @@
 
 mod categorical;
 
+use std::fmt;
+
 pub use categorical::{Categorical, Encoding, Support};
 use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
@@ -48,6 +50,21 @@ pub struct Target {
     pub value: Tensor,
     /// The distribution over the support, f32 `[batch, bins]`; only of a categorical head.
     pub distribution: Option<Tensor>,
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Categorical(Categorical { support, encoding }) = self else {
+            return write!(formatter, "one output per action");
+        };
+        let targets = match encoding {
+            Encoding::TwoHot => "two-hot",
+            Encoding::HlGauss { .. } => "Gaussian",
+            Encoding::Distributional => "distributional",
+        };
+        let Support { min, max, bins } = support;
+        write!(formatter, "{targets} targets on {bins} bins from {min} to {max}")
+    }
 }
 
 impl Head {

@@ -63,7 +63,7 @@ mod tests {
         let norm = Norm { kind: NormKind::Layer, position, affine: false, eps: 0.25 };
         assert_eq!(plan.norm, Some(norm));
         let message = build(LayerNormConfig::default()).plan(&mut plan).expect_err("a second one");
-        assert!(message.contains("already") && message.contains("eps: 0.25"), "{message}");
+        assert!(message.contains("already") && message.contains("eps 0.25"), "{message}");
         assert_eq!(plan.norm, Some(norm), "a refusal changes nothing");
     }
 

@@ -110,3 +110,32 @@ fn what_cannot_be_filmed_is_measured_all_the_same() {
     assert_eq!(trained("blind", "env.blind=true"), trained("seen", "env.blind=false"));
     assert!(!folder.path().join("blind/media").exists());
 }
+
+#[test]
+fn an_environment_that_panics_ends_the_run_in_order_and_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run");
+    let set = [
+        "run.budget_frames=100",
+        "run.num_envs=2",
+        "env.panics_at=17",
+        "eval.before_training=false",
+        "checkpoint.every_frames=20",
+    ];
+    let experiment = experiment(&set);
+    let directory = run_directory(&path, &experiment);
+    let runner = Runner::new(experiment, directory.clone(), Arc::default()).expect("a runner");
+    let table = path.join("metrics.csv");
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(CsvSink::create(&table).expect("a table"))];
+    let outputs = Outputs { sinks, tensorboard: None, progress: Progress::new(0, true) };
+    let failure = runner.train(outputs).expect_err("a broken cartridge");
+    assert_eq!(failure.exit_code(), 1);
+    let message = failure.to_string();
+    for word in ["environment 0", TASKS[0].0, "a broken cartridge"] {
+        assert!(message.contains(word), "{word}: {message}");
+    }
+    let status = fs::read_to_string(path.join("status.json")).expect("a status");
+    assert!(status.contains("\"failed\"") && status.contains("a broken cartridge"), "{status}");
+    assert!(fs::read_to_string(table).expect("a table").contains("\n20,"), "logged before is kept");
+    checkpoint::read_newest(&directory.checkpoints()).expect("the last checkpoint is whole");
+}

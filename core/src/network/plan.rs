@@ -1,6 +1,6 @@
 //! What interventions may change before a network is built.
 
-use std::rc::Rc;
+use std::{fmt, rc::Rc};
 
 use super::ActivationFunction;
 use crate::head::Head;
@@ -29,7 +29,7 @@ impl NetworkPlan {
     /// Plans a normalisation. An error if there is one already.
     pub fn set_norm(&mut self, norm: Norm) -> Result<(), String> {
         if let Some(present) = &self.norm {
-            return Err(format!("the network already has a normalisation: {present:?}"));
+            return Err(format!("the network already has a {present}"));
         }
         self.norm = Some(norm);
         Ok(())
@@ -48,7 +48,7 @@ impl NetworkPlan {
     /// Plans a head other than the scalar one. An error if there is one already.
     pub fn set_head(&mut self, head: Head) -> Result<(), String> {
         if self.head != Head::Scalar {
-            return Err(format!("the network already has a head: {:?}", self.head));
+            return Err(format!("the network already has a head with {}", self.head));
         }
         self.head = head;
         Ok(())
@@ -85,6 +85,20 @@ pub struct Norm {
     pub affine: bool,
     /// Added to the variance, or to the mean square.
     pub eps: f64,
+}
+
+impl fmt::Display for Norm {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            NormKind::Layer => "layer normalisation",
+            NormKind::RootMeanSquare => "root-mean-square normalisation",
+        };
+        let place = match self.position {
+            NormPosition::BeforeActivation => "before",
+            NormPosition::AfterActivation => "after",
+        };
+        write!(formatter, "{kind} {place} the activation (eps {})", self.eps)
+    }
 }
 
 /// What a normalisation takes away and divides by.
