@@ -45,7 +45,7 @@ impl Learner {
     /// the copy to the target network. `loss` is a scalar tensor, computed on `batch`.
     ///
     /// Returns the loss with all extra terms, which has been read anyway. An error if it is not a
-    /// finite number (nothing has changed then), or if an intervention fails.
+    /// finite number (no parameter has changed then), or if an intervention fails.
     pub fn update(
         &mut self,
         loss: Tensor,

@@ -32,6 +32,11 @@ impl Variables {
         self.iter().filter(|(_, tensor)| tensor.requires_grad())
     }
 
+    /// Names and tensors of the parameters that the last backward pass reached.
+    pub fn with_gradients(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.parameters().filter(|(_, tensor)| tensor.grad().defined())
+    }
+
     /// The parameters named `../weight` with at least two dimensions: matrices and kernels.
     pub fn weights(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.parameters().filter(|(name, tensor)| name.ends_with("/weight") && tensor.dim() >= 2)
@@ -175,7 +180,7 @@ impl<'a> VariableSource<'a> {
     }
 
     /// The tensor of this name that is being copied, if there is one.
-    pub fn original(&self, name: &str) -> Option<&Tensor> {
+    fn original(&self, name: &str) -> Option<&Tensor> {
         match &self.origin {
             Origin::Draw(_) => None,
             Origin::Copy(variables) | Origin::Extend(variables, _) => variables.get(name),

@@ -13,7 +13,7 @@ use crate::{
     schedule::{Event, OnSchedule},
 };
 
-/// All parameters are drawn anew from time to time, in the target network to the same values; the replay
+/// All parameters (not running statistics) are drawn anew from time to time, in the target network to the same values; the replay
 /// stays (Nikishin et al., 2022; the default period is ours). The optimiser forgets all moments and counters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -14,7 +14,7 @@ use crate::{
     shrink_and_perturb::shrink_and_perturb,
 };
 
-/// Soft shrink and perturb (Ash & Adams, 2020, spread over all updates as in Dohare et al., 2024): after
+/// Soft shrink and perturb (Juliani & Ash, 2024; Ash & Adams, 2020, spread over all updates): after
 /// every update each parameter is multiplied by `shrink`, and `1 - shrink` times a fresh initialisation
 /// is added. Target network and moments stay as they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

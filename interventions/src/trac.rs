@@ -6,7 +6,6 @@ use pliant_core::{
     error::{Error, Result},
     intervention::{Hook, Intervention},
     learner::Learner,
-    network::Model,
     schedule::{HasSchedule, Scheduled, UpdateWindow},
     state::{Checkpoint, StateDict},
     tch::{Kind, Tensor},
@@ -127,10 +126,6 @@ impl Trac {
     }
 }
 
-fn trained(model: &Model) -> impl Iterator<Item = (&str, &Tensor)> {
-    model.variables().parameters().filter(|(_, parameter)| parameter.grad().defined())
-}
-
 impl Intervention for Trac {
     fn after_backward(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
         self.before.clear();
@@ -138,7 +133,7 @@ impl Intervention for Trac {
             return Ok(());
         }
         let mut products: Option<Tensor> = None;
-        for (name, parameter) in trained(&learner.online) {
+        for (name, parameter) in learner.online.variables().with_gradients() {
             let present = parameter.detach().copy();
             let product = (self.distance(name, &present) * parameter.grad()).sum(Kind::Double);
             products = Some(products.map_or_else(|| product.copy(), |sum| sum + &product));

@@ -84,7 +84,7 @@ impl Upgd {
     fn update_utilities(&mut self, model: &Model) -> Option<Tensor> {
         let beta = self.config.beta_utility;
         let mut greatest: Option<Tensor> = None;
-        for (name, parameter) in trained(model) {
+        for (name, parameter) in model.variables().with_gradients() {
             let utilities =
                 self.utilities.get_or(name, parameter.device(), || parameter.zeros_like());
             let present = parameter.detach() * parameter.grad() * (beta - 1.0);
@@ -96,11 +96,6 @@ impl Upgd {
     }
 }
 
-/// The parameters that have a gradient.
-fn trained(model: &Model) -> impl Iterator<Item = (&str, &Tensor)> {
-    model.variables().parameters().filter(|(_, parameter)| parameter.grad().defined())
-}
-
 impl Intervention for Upgd {
     fn after_backward(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
         self.before.clear();
@@ -110,7 +105,7 @@ impl Intervention for Upgd {
         let Some(greatest) = self.update_utilities(&learner.online) else { return Ok(()) };
         self.seen += 1;
         let correction = 1.0 - self.config.beta_utility.powf(self.seen as f64);
-        for (name, parameter) in trained(&learner.online) {
+        for (name, parameter) in learner.online.variables().with_gradients() {
             let utilities =
                 self.utilities.get_or(name, parameter.device(), || parameter.zeros_like());
             // Of a network whose greatest utility is 0 nothing is known: u = 1/2.

@@ -106,13 +106,6 @@ impl Model {
         self.network.hidden()
     }
 
-    /// The hidden layer of this name, or an error that says which there are.
-    pub fn hidden_layer(&self, name: &str) -> Result<&HiddenLayer, String> {
-        let names = self.hidden().iter().map(|layer| layer.name.as_str());
-        let found = self.hidden().iter().find(|layer| layer.name == name);
-        found.ok_or_else(|| unknown_layer(name, names))
-    }
-
     /// The layers with a weight, from input to output: hidden, output and auxiliary ones.
     pub fn layers(&self) -> Vec<String> {
         weighted_layers(&self.variables)
