@@ -4,7 +4,10 @@ mod config;
 #[cfg(test)]
 mod tests;
 
-use std::io::{Read, Write};
+use std::{
+    collections::BTreeMap,
+    io::{Read, Write},
+};
 
 pub use config::{DoubleDqnConfig, Epsilon, Factory};
 use pliant_core::{
@@ -12,9 +15,9 @@ use pliant_core::{
     clock::{Clock, crossings},
     envs::vector::Batch,
     error::Result,
-    head::{Target, select_action},
+    head::{Head, Target, select_action},
     intervention::{Interventions, UpdateBatch},
-    learner::Learner,
+    learner::{Learner, Losses},
     metrics::Metrics,
     network::Taps,
     probe::{ProbeData, Transitions},
@@ -88,8 +91,8 @@ impl DoubleDqn {
         let period = self.config.target_period_updates;
         let loss = losses.mean(Kind::Float);
         let seen = UpdateBatch { observations: &batch.s_tm1, taps: &taps };
-        let loss = self.learner.update(loss, &seen, period, interventions, clock, metrics)?;
-        self.window.add(loss, &target.value, &select_action(&q_tm1, &batch.a_tm1));
+        let losses = self.learner.update(loss, &seen, period, interventions, clock, metrics)?;
+        self.window.add(&losses, &target, &select_action(&q_tm1, &batch.a_tm1));
         Ok(())
     }
 
@@ -211,24 +214,35 @@ impl Checkpoint for DoubleDqn {
 struct Window {
     updates: u64,
     loss: f64,
-    /// f64 `[2]`: mean |TD error| and mean Q-value of the taken actions, summed over updates.
+    /// Sums of what interventions added to the loss, by kind.
+    penalties: BTreeMap<String, f64>,
+    /// f64 `[3]`: mean |TD error|, mean Q-value of the taken actions and mean share of targets outside
+    /// a categorical head's support, summed over updates.
     sums: Tensor,
+    /// The head has a support.
+    has_support: bool,
 }
 
 impl Window {
     fn new(learner: &Learner) -> Self {
-        let sums = Tensor::zeros([2], (Kind::Double, learner.online.device()));
-        Self { updates: 0, loss: 0.0, sums }
+        let sums = Tensor::zeros([3], (Kind::Double, learner.online.device()));
+        let has_support = *learner.online.head() != Head::Scalar;
+        Self { updates: 0, loss: 0.0, penalties: BTreeMap::new(), sums, has_support }
     }
 
-    /// `target` and `q_a_tm1`, the Q-values of the actions taken: f32 `[batch]`.
-    fn add(&mut self, loss: f64, target: &Tensor, q_a_tm1: &Tensor) {
+    /// `q_a_tm1`, the Q-values of the actions taken: f32 `[batch]`.
+    fn add(&mut self, losses: &Losses, target: &Target, q_a_tm1: &Tensor) {
         no_grad(|| {
-            let td_error = (target - q_a_tm1).abs().mean(Kind::Double);
+            let td_error = (&target.value - q_a_tm1).abs().mean(Kind::Double);
             let q_mean = q_a_tm1.mean(Kind::Double);
-            self.sums += Tensor::stack(&[td_error, q_mean], 0);
+            let outside = target.outside.as_ref().map(|outside| outside.mean(Kind::Double));
+            let outside = outside.unwrap_or_else(|| q_mean.zeros_like());
+            self.sums += Tensor::stack(&[td_error, q_mean, outside], 0);
         });
-        self.loss += loss;
+        self.loss += losses.primary;
+        for (name, penalty) in &losses.penalties {
+            *self.penalties.entry(name.clone()).or_default() += penalty;
+        }
         self.updates += 1;
     }
 
@@ -241,6 +255,12 @@ impl Window {
         metrics.scalar("train/loss", self.loss / updates);
         metrics.scalar("train/td_error", self.sums.double_value(&[0]) / updates);
         metrics.scalar("train/q_mean", self.sums.double_value(&[1]) / updates);
+        if self.has_support {
+            metrics.scalar("train/outside_support", self.sums.double_value(&[2]) / updates);
+        }
+        for (name, penalty) in std::mem::take(&mut self.penalties) {
+            metrics.scalar(format!("train/penalty/{name}"), penalty / updates);
+        }
         let _ = self.sums.zero_();
         self.loss = 0.0;
         self.updates = 0;
@@ -251,12 +271,14 @@ impl Checkpoint for Window {
     fn save(&self, state: &mut StateDict) {
         state.put("updates", &self.updates);
         state.put("loss", &self.loss);
+        state.put("penalties", &self.penalties);
         state.put_tensor("sums", &self.sums);
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
         self.updates = state.get("updates")?;
         self.loss = state.get("loss")?;
+        self.penalties = state.get("penalties")?;
         state.copy_tensor("sums", &mut self.sums)
     }
 }

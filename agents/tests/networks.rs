@@ -52,7 +52,7 @@ fn norm(kind: NormKind, position: NormPosition) -> NetworkPlan {
 }
 
 fn spectral() -> NetworkPlan {
-    let all = SpectralNorm { layers: vec!["all".to_owned()], norm: 2.0 };
+    let all = SpectralNorm { layers: vec!["all".to_owned()], norm: 2.0, iterations: 1 };
     NetworkPlan { spectral: vec![all], ..NetworkPlan::default() }
 }
 

@@ -76,7 +76,7 @@ fn plans() -> Vec<NetworkPlan> {
     };
     let support = Support::new(-1.0, 1.0, 5).expect("valid");
     let categorical = Categorical { support, encoding: Encoding::TwoHot };
-    let spectral = SpectralNorm { layers: vec!["all".to_owned()], norm: 1.0 };
+    let spectral = SpectralNorm { layers: vec!["all".to_owned()], norm: 1.0, iterations: 1 };
     vec![
         plan(),
         norm(NormKind::Layer, NormPosition::BeforeActivation, true),
@@ -233,7 +233,7 @@ fn an_injected_network_computes_what_it_did_once_its_new_parts_are_alike() {
         let spec = spec(observation, NetworkPlan::default());
         let model = Model::new(architecture, spec, &mut stream, Device::Cpu).expect("fits");
         let plan = NetworkPlan { is_injected: true, ..NetworkPlan::default() };
-        let injected = model.replan(plan, &mut stream);
+        let injected = model.replan(plan, &mut stream).expect("has a place for it");
         no_grad(|| {
             for (learned, variable) in injected.variables().iter() {
                 let Some(rest) = learned.strip_prefix("injected/") else { continue };

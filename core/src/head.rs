@@ -6,7 +6,7 @@ use std::fmt;
 
 pub use categorical::{Categorical, Encoding, Support};
 use serde::{Deserialize, Serialize};
-use tch::{Reduction, Tensor};
+use tch::{Reduction, Tensor, no_grad};
 
 /// The kinds of output layer. The agent does not know which it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -50,6 +50,9 @@ pub struct Target {
     pub value: Tensor,
     /// The distribution over the support, f32 `[batch, bins]`; only of a categorical head.
     pub distribution: Option<Tensor>,
+    /// The share of each transition's target that lay outside the support and was moved to its nearest
+    /// end, f32 `[batch]`; only of a categorical head.
+    pub outside: Option<Tensor>,
 }
 
 impl fmt::Display for Head {
@@ -97,11 +100,10 @@ impl Head {
         match self {
             Self::Scalar => {
                 let value = (r_t + discount_t * select_action(outputs_t, a_t)).detach();
-                Target { value, distribution: None }
+                Target { value, distribution: None, outside: None }
             }
             Self::Categorical(categorical) => {
-                let (value, distribution) = categorical.target(r_t, discount_t, outputs_t, a_t);
-                Target { value: value.detach(), distribution: Some(distribution.detach()) }
+                no_grad(|| categorical.target(r_t, discount_t, outputs_t, a_t))
             }
         }
     }
@@ -163,7 +165,7 @@ mod tests {
         let outputs = outputs.set_requires_grad(true);
         let a_tm1 = Tensor::from_slice(&[1i64, 0]);
         let value = Tensor::from_slice(&[2.5f32, 1.0]);
-        let target = Target { value, distribution: None };
+        let target = Target { value, distribution: None, outside: None };
         let loss = Head::Scalar.loss(&outputs, &a_tm1, &target, TdLoss::Huber);
         assert_eq!(numbers(&loss), [0.125, 1.5]);
         loss.sum(tch::Kind::Float).backward();

@@ -1,5 +1,7 @@
 //! Interventions: plug-ins that change how a network learns.
 
+use std::collections::BTreeMap;
+
 use tch::{Tensor, no_grad};
 
 use crate::{
@@ -32,6 +34,8 @@ pub struct Hook<'a> {
     pub stream: &'a mut Stream,
     /// Where it may leave measurements.
     pub metrics: &'a mut Metrics,
+    /// The target network takes the online network over at the end of this update.
+    pub ends_in_target_update: bool,
 }
 
 /// A method that changes how a network learns. Every hook defaults to nothing.
@@ -61,7 +65,19 @@ pub trait Intervention: Checkpoint {
         Ok(())
     }
 
-    /// After the optimiser step, before a copy to the target network.
+    /// Directly before the optimiser step, when gradients are what they will be: for what wraps the
+    /// optimiser. `learner.updates` does not count the coming step yet.
+    fn before_step(&mut self, _learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Directly after the optimiser step: all that changed since [`Self::before_step`] is the step.
+    /// Called in reverse order, so that of several wrappers the first is the outermost.
+    fn after_step(&mut self, _learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// After the optimiser step and what wraps it, before a copy to the target network.
     fn after_update(&mut self, _learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
         Ok(())
     }
@@ -75,6 +91,8 @@ pub trait Intervention: Checkpoint {
 struct Installed {
     /// For saved states and streams: position and kind.
     name: String,
+    /// For tags: the kind, with a number if it is not the first of its kind.
+    tag: String,
     /// For messages: ``interventions[1]: intervention `redo` ``.
     label: String,
     intervention: Box<dyn Intervention>,
@@ -88,11 +106,15 @@ pub struct Interventions(Vec<Installed>);
 impl Interventions {
     /// Gives each its own stream; names are made of kind and position.
     pub fn new(parts: Vec<(String, Box<dyn Intervention>)>, seeds: &Seeds) -> Self {
+        let mut met: BTreeMap<String, u32> = BTreeMap::new();
         let install = |(index, (kind, intervention)): (usize, (String, _))| {
             let name = format!("{index}_{kind}");
             let label = format!("interventions[{index}]: intervention `{kind}`");
             let stream = seeds.stream(&format!("interventions/{name}"));
-            Installed { stream, name, label, intervention }
+            let count = met.entry(kind.clone()).or_default();
+            *count += 1;
+            let tag = if *count == 1 { kind } else { format!("{kind}_{count}") };
+            Installed { stream, name, tag, label, intervention }
         };
         Self(parts.into_iter().enumerate().map(install).collect())
     }
@@ -115,21 +137,27 @@ impl Interventions {
         Ok(())
     }
 
-    /// The loss with every intervention's term added.
-    pub(crate) fn add_losses(
+    /// The terms that the interventions add to the loss, each a scalar, by tag.
+    pub(crate) fn penalties(
         &mut self,
-        loss: Tensor,
         learner: &Learner,
         context: &mut Context<'_>,
-    ) -> Result<Tensor> {
-        let mut total = loss;
-        self.each(context, |part, hook| {
-            if let Some(term) = part.extra_loss(learner, hook)? {
-                total = &total + term;
-            }
-            Ok(())
-        })?;
-        Ok(total)
+    ) -> Result<Vec<(String, Tensor)>> {
+        let mut penalties = Vec::new();
+        for part in &mut self.0 {
+            let tag = part.tag.clone();
+            part.call(context, |intervention, hook| {
+                let Some(term) = intervention.extra_loss(learner, hook)? else { return Ok(()) };
+                if term.numel() != 1 {
+                    let shape = term.size();
+                    let text = format!("its term of the loss is {shape:?}, expected a scalar");
+                    return Err(Error::Invalid(text));
+                }
+                penalties.push((tag, term.reshape([0i64; 0])));
+                Ok(())
+            })?;
+        }
+        Ok(penalties)
     }
 
     /// Calls one hook of each, without tracking gradients.
@@ -138,21 +166,34 @@ impl Interventions {
         context: &mut Context<'_>,
         mut hook: impl FnMut(&mut dyn Intervention, &mut Hook<'_>) -> Result<()>,
     ) -> Result<()> {
-        self.each(context, |part, with| no_grad(|| hook(part, with)))
+        let mut each = self.0.iter_mut();
+        each.try_for_each(|part| part.call(context, |it, with| no_grad(|| hook(it, with))))
     }
 
-    fn each(
+    /// As [`Self::call`], the last intervention first.
+    pub(crate) fn call_in_reverse(
         &mut self,
         context: &mut Context<'_>,
-        mut call: impl FnMut(&mut dyn Intervention, &mut Hook<'_>) -> Result<()>,
+        mut hook: impl FnMut(&mut dyn Intervention, &mut Hook<'_>) -> Result<()>,
     ) -> Result<()> {
-        let Context { clock, batch, metrics } = context;
-        for Installed { label, intervention, stream, .. } in &mut self.0 {
-            let mut hook = Hook { clock, batch, stream, metrics };
-            call(intervention.as_mut(), &mut hook)
-                .map_err(|error| Error::Invalid(format!("{label}: {error}")))?;
-        }
-        Ok(())
+        let mut each = self.0.iter_mut().rev();
+        each.try_for_each(|part| part.call(context, |it, with| no_grad(|| hook(it, with))))
+    }
+}
+
+impl Installed {
+    /// Calls a hook; its error says whose it is.
+    fn call(
+        &mut self,
+        context: &mut Context<'_>,
+        call: impl FnOnce(&mut dyn Intervention, &mut Hook<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Context { clock, batch, metrics, ends_in_target_update } = context;
+        let ends_in_target_update = *ends_in_target_update;
+        let stream = &mut self.stream;
+        let mut hook = Hook { clock, batch, stream, metrics, ends_in_target_update };
+        call(self.intervention.as_mut(), &mut hook)
+            .map_err(|error| Error::Invalid(format!("{}: {error}", self.label)))
     }
 }
 
@@ -161,6 +202,7 @@ pub(crate) struct Context<'a> {
     pub clock: &'a Clock,
     pub batch: &'a UpdateBatch<'a>,
     pub metrics: &'a mut Metrics,
+    pub ends_in_target_update: bool,
 }
 
 impl Checkpoint for Interventions {

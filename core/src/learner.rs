@@ -1,6 +1,6 @@
 //! All that learning changes, and one learning step.
 
-use tch::Tensor;
+use tch::{Kind, Tensor, no_grad};
 
 use crate::{
     clock::{Clock, crossings},
@@ -44,8 +44,8 @@ impl Learner {
     /// One update: extra losses, backward, hooks, optimiser step, and every `target_period_updates`
     /// the copy to the target network. `loss` is a scalar tensor, computed on `batch`.
     ///
-    /// Returns the loss with all extra terms, which has been read anyway. An error if it is not a
-    /// finite number (no parameter has changed then), or if an intervention fails.
+    /// Returns the losses, which have been read anyway. An error if one is not a finite number (no
+    /// parameter has changed then), or if an intervention fails.
     pub fn update(
         &mut self,
         loss: Tensor,
@@ -54,34 +54,73 @@ impl Learner {
         interventions: &mut Interventions,
         clock: &mut Clock,
         metrics: &mut Metrics,
-    ) -> Result<f64> {
-        let mut context = Context { clock, batch, metrics };
-        let loss = interventions.add_losses(loss, self, &mut context)?;
-        let value = self.finite_value(&loss)?;
+    ) -> Result<Losses> {
+        let ends_in_target_update =
+            crossings(target_period_updates, self.updates, self.updates + 1) > 0;
+        let mut context = Context { clock, batch, metrics, ends_in_target_update };
+        let penalties = interventions.penalties(self, &mut context)?;
+        let losses = Losses::read(&loss, &penalties);
+        losses.check(self.updates + 1)?;
         self.online.variables().zero_grad();
-        loss.backward();
+        penalties.into_iter().fold(loss, |total, (_, penalty)| total + penalty).backward();
         interventions.call(&mut context, |part, hook| part.after_backward(self, hook))?;
+        interventions.call(&mut context, |part, hook| part.before_step(self, hook))?;
         self.optimizer.step(self.online.variables());
         self.updates += 1;
         clock.updates += 1;
-        let mut context = Context { clock, batch, metrics };
+        let mut context = Context { clock, batch, metrics, ends_in_target_update };
+        interventions.call_in_reverse(&mut context, |part, hook| part.after_step(self, hook))?;
         interventions.call(&mut context, |part, hook| part.after_update(self, hook))?;
-        if crossings(target_period_updates, self.updates - 1, self.updates) > 0 {
+        self.online.follow_parameters();
+        if ends_in_target_update {
             self.target.variables().copy_from(self.online.variables());
             interventions.call(&mut context, |part, hook| part.on_target_update(self, hook))?;
         }
-        Ok(value)
+        Ok(losses)
+    }
+}
+
+/// The loss of an update, in its parts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Losses {
+    /// The agent's own.
+    pub primary: f64,
+    /// What interventions added, by kind; a second one of a kind has a number behind it.
+    pub penalties: Vec<(String, f64)>,
+}
+
+impl Losses {
+    /// What was stepped on.
+    pub fn total(&self) -> f64 {
+        self.penalties.iter().fold(self.primary, |total, (_, penalty)| total + penalty)
     }
 
-    fn finite_value(&self, loss: &Tensor) -> Result<f64> {
-        let value = loss.double_value(&[]);
-        if value.is_finite() {
-            return Ok(value);
+    /// Waits for the device once.
+    fn read(primary: &Tensor, penalties: &[(String, Tensor)]) -> Self {
+        let all = penalties.iter().map(|(_, penalty)| penalty);
+        let all: Vec<Tensor> =
+            std::iter::once(primary).chain(all).map(|loss| loss.to_kind(Kind::Double)).collect();
+        let all = no_grad(|| Tensor::stack(&all, 0));
+        let mut values = Vec::<f64>::try_from(&all).expect("one number each").into_iter();
+        let primary = values.next().expect("the primary loss comes first");
+        let names = penalties.iter().map(|(name, _)| name.clone());
+        Self { primary, penalties: names.zip(values).collect() }
+    }
+
+    /// An error unless all are finite, that says which is not.
+    fn check(&self, update: u64) -> Result<()> {
+        if !self.primary.is_finite() {
+            return Err(Error::Invalid(format!(
+                "the loss of update {update} is {}: the learning rate may be too high",
+                self.primary
+            )));
         }
-        Err(Error::Invalid(format!(
-            "the loss of update {} is {value}: the learning rate may be too high",
-            self.updates + 1
-        )))
+        match self.penalties.iter().find(|(_, penalty)| !penalty.is_finite()) {
+            None => Ok(()),
+            Some((name, penalty)) => Err(Error::Invalid(format!(
+                "the term that `{name}` adds to the loss of update {update} is {penalty}"
+            ))),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! be read from them.
 
 mod activation;
+mod layers;
 mod model;
 mod pass;
 mod plan;
@@ -35,7 +36,8 @@ pub struct HiddenLayer {
     /// Whether the units also reach later layers past the outgoing weights, by a skip connection: such
     /// a unit cannot be cut off by them.
     pub is_residual: bool,
-    /// Names of the variables that produce it: the weight first, then bias, scale, offset.
+    /// Names of the variables that produce it, the running statistics of a normalisation among them: the
+    /// weight first, then bias, scale, offset.
     pub incoming: Vec<String>,
     /// Names of the weights that read it.
     pub outgoing: Vec<String>,

@@ -43,6 +43,12 @@ pub trait Optimizer: Checkpoint {
     /// Changes the step size.
     fn set_learning_rate(&mut self, learning_rate: f64);
 
+    /// Decoupled weight decay: each step takes away `learning_rate * weight_decay` of the variables that
+    /// decay.
+    fn weight_decay(&self) -> f64 {
+        0.0
+    }
+
     /// The moments and step counters.
     fn moments(&self) -> &Moments;
 

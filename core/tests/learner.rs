@@ -1,13 +1,13 @@
 //! The learner with a network of its own: updates, target copies, forks, saving.
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use pliant_core::{
     clock::Clock,
     envs::env::{EnvSpec, FrameShape, StackPadding},
     error::Result,
-    intervention::{Interventions, UpdateBatch},
-    learner::Learner,
+    intervention::{Hook, Intervention, Interventions, UpdateBatch},
+    learner::{Learner, Losses},
     metrics::Metrics,
     network::{Architecture, HiddenLayer, Model, Network, NetworkPlan, NetworkSpec, Pass, Taps},
     optimizer::{Adam, AdamConfig},
@@ -71,10 +71,19 @@ fn update(learner: &mut Learner, target_period_updates: u64) -> Result<f64> {
 
 fn update_with(learner: &mut Learner, loss: Tensor, target_period_updates: u64) -> Result<f64> {
     let mut interventions = Interventions::default();
+    Ok(update_under(&mut interventions, learner, loss, target_period_updates)?.total())
+}
+
+fn update_under(
+    interventions: &mut Interventions,
+    learner: &mut Learner,
+    loss: Tensor,
+    target_period_updates: u64,
+) -> Result<Losses> {
     let (mut clock, mut metrics) = (Clock::default(), Metrics::default());
     let batch = UpdateBatch { observations: &observations(), taps: &Taps::default() };
     let period = target_period_updates;
-    learner.update(loss, &batch, period, &mut interventions, &mut clock, &mut metrics)
+    learner.update(loss, &batch, period, interventions, &mut clock, &mut metrics)
 }
 
 /// Everything a learner saves, as bits.
@@ -158,4 +167,107 @@ fn a_saved_learner_goes_on_to_the_bit() {
         update(&mut loaded, 2).expect("a finite loss");
     }
     assert_eq!(bits(&loaded), bits(&saved));
+}
+
+/// Writes down when it was called, and what was left of the weights.
+struct Scribe {
+    name: &'static str,
+    calls: Rc<RefCell<Vec<String>>>,
+    penalty: f64,
+}
+
+impl Scribe {
+    fn boxed(
+        name: &'static str,
+        calls: &Rc<RefCell<Vec<String>>>,
+        penalty: f64,
+    ) -> (String, Box<dyn Intervention>) {
+        (name.to_owned(), Box::new(Self { name, calls: Rc::clone(calls), penalty }))
+    }
+
+    fn note(&self, hook: &str, learner: &Learner, ends_in_target_update: bool) -> Result<()> {
+        let ends = if ends_in_target_update { ", target" } else { "" };
+        let text = format!("{} {hook} ({}{ends})", self.name, learner.updates);
+        self.calls.borrow_mut().push(text);
+        Ok(())
+    }
+}
+
+impl Intervention for Scribe {
+    fn extra_loss(&mut self, learner: &Learner, _hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
+        let weight = learner.online.variables().get("w").expect("w");
+        Ok(Some(weight.sum(Kind::Float) * 0.0 + self.penalty))
+    }
+
+    fn after_backward(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        self.note("after_backward", learner, hook.ends_in_target_update)
+    }
+
+    fn before_step(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        self.note("before_step", learner, hook.ends_in_target_update)
+    }
+
+    fn after_step(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        self.note("after_step", learner, hook.ends_in_target_update)
+    }
+
+    fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        self.note("after_update", learner, hook.ends_in_target_update)
+    }
+
+    fn on_target_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        self.note("on_target_update", learner, hook.ends_in_target_update)
+    }
+}
+
+pliant_core::stateless!(Scribe);
+
+#[test]
+fn hooks_come_in_order_and_what_wraps_the_step_is_nested() {
+    let calls = Rc::default();
+    let parts = vec![Scribe::boxed("outer", &calls, 0.0), Scribe::boxed("inner", &calls, 0.0)];
+    let mut interventions = Interventions::new(parts, &Seeds::new(0));
+    let mut learner = learner(0);
+    let mut update = || {
+        let loss = learner.online.forward(&observations(), None).sum(Kind::Float);
+        update_under(&mut interventions, &mut learner, loss, 2).expect("a finite loss");
+        std::mem::take(&mut *calls.borrow_mut())
+    };
+    let common = |before: &str, after: &str| {
+        [("after_backward", before), ("before_step", before)]
+            .into_iter()
+            .flat_map(|(hook, at)| ["outer", "inner"].map(|name| format!("{name} {hook} ({at})")))
+            .chain(["inner", "outer"].map(|name| format!("{name} after_step ({after})")))
+            .chain(["outer", "inner"].map(|name| format!("{name} after_update ({after})")))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(update(), common("0", "1"));
+    let mut expected = common("1, target", "2, target");
+    expected.extend(["outer", "inner"].map(|name| format!("{name} on_target_update (2, target)")));
+    assert_eq!(update(), expected);
+}
+
+#[test]
+fn a_loss_is_returned_in_its_parts_and_a_bad_part_is_named() {
+    let calls = Rc::default();
+    let parts = |penalties: [f64; 3]| {
+        let names = ["decay", "decay", "other"];
+        let parts = names.into_iter().zip(penalties);
+        let parts = parts.map(|(name, penalty)| Scribe::boxed(name, &calls, penalty)).collect();
+        Interventions::new(parts, &Seeds::new(0))
+    };
+    let mut learner = learner(0);
+    let loss = |learner: &Learner| learner.online.forward(&observations(), None).sum(Kind::Float);
+    let primary = loss(&learner).double_value(&[]);
+    let (present, mut three) = (loss(&learner), parts([0.5, 0.25, 2.0]));
+    let losses = update_under(&mut three, &mut learner, present, 9).expect("finite");
+    let named = [("decay", 0.5), ("decay_2", 0.25), ("other", 2.0)];
+    let penalties = named.map(|(name, penalty)| (name.to_owned(), penalty)).to_vec();
+    assert_eq!(losses, Losses { primary, penalties });
+    assert_eq!(losses.total(), primary + 2.75);
+    let before = bits(&learner);
+    let (present, mut bad) = (loss(&learner), parts([0.5, f64::NAN, 2.0]));
+    let message = update_under(&mut bad, &mut learner, present, 9).expect_err("not finite");
+    assert!(message.to_string().contains("`decay_2`"), "{message}");
+    assert_eq!(bits(&learner), before);
 }

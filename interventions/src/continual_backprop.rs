@@ -9,7 +9,7 @@ use pliant_core::{
     network::HiddenLayer,
     schedule::{HasSchedule, Scheduled, UpdateWindow},
     state::{Checkpoint, StateDict},
-    tch::{Kind, Tensor},
+    tch::Tensor,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,11 +20,11 @@ use crate::{
 };
 
 /// Continual backpropagation (Dohare et al., 2024, algorithm 1): every unit's utility is a running mean
-/// of its activity times its outgoing weights' magnitude; at every update `replacement_rate` of the units
-/// older than `maturity_updates` earn a replacement, and the least useful are recycled in the online
-/// network: incoming parameters drawn as when the network was made, outgoing weights 0, moments and step
-/// counters forgotten. Utilities, ages and what is earned are remembered and saved; the target network
-/// stays as it is. Units that a skip connection carries on are left alone.
+/// of its activity times its outgoing weights' magnitude, corrected for its beginning at 0; at every update
+/// `replacement_rate` of the units older than `maturity_updates` earn a replacement, and the least useful
+/// are recycled in the online network: incoming parameters drawn as when the network was made, outgoing
+/// weights 0, moments and step counters forgotten. Utilities, ages and what is earned are remembered and
+/// saved; the target network stays as it is. Units that a skip connection carries on are left alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ContinualBackpropConfig {
@@ -57,10 +57,45 @@ pub struct ContinualBackprop {
     window: UpdateWindow,
     /// By layer, f32 `[units]`.
     utilities: Memory,
-    /// By layer, f32 `[units]`: updates since a unit was made or replaced.
-    ages: Memory,
-    /// By layer: replacements earned and not yet made.
-    earned: BTreeMap<String, f64>,
+    rosters: BTreeMap<String, Roster>,
+}
+
+/// The units of a layer, and what they have earned.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Roster {
+    /// Updates since each unit was made or replaced.
+    ages: Vec<u64>,
+    /// Replacements earned and not yet made.
+    earned: f64,
+}
+
+impl Roster {
+    fn new(units: i64) -> Self {
+        Self { ages: vec![0; units as usize], earned: 0.0 }
+    }
+
+    /// One more update; how many units are to be replaced, all of them older than `maturity`.
+    fn grow_older(&mut self, maturity: u64, replacement_rate: f64) -> i64 {
+        for age in &mut self.ages {
+            *age += 1;
+        }
+        let mature = self.ages.iter().filter(|age| **age > maturity).count();
+        self.earned += mature as f64 * replacement_rate;
+        let count = self.earned.floor().min(mature as f64);
+        self.earned -= count;
+        count as i64
+    }
+
+    /// What a running mean is divided by, because it began at 0 when a unit did: f32 `[units]`.
+    fn corrections(&self, decay: f64) -> Tensor {
+        let correction = |age: &u64| (1.0 - decay.powf(*age as f64)) as f32;
+        Tensor::from_slice(&self.ages.iter().map(correction).collect::<Vec<_>>())
+    }
+
+    /// bool `[units]`.
+    fn are_young(&self, maturity: u64) -> Tensor {
+        Tensor::from_slice(&self.ages.iter().map(|age| *age <= maturity).collect::<Vec<_>>())
+    }
 }
 
 impl ContinualBackprop {
@@ -71,34 +106,36 @@ impl ContinualBackprop {
         let Scheduled { config, schedule: window } = config;
         share("replacement_rate", config.replacement_rate)?;
         decay("decay", config.decay)?;
-        let (utilities, ages) = (Memory::default(), Memory::default());
-        Ok(Box::new(Self { config, window, utilities, ages, earned: BTreeMap::new() }))
+        let utilities = Memory::default();
+        Ok(Box::new(Self { config, window, utilities, rosters: BTreeMap::new() }))
     }
 
-    /// Brings a layer's utilities up to date and picks the units to replace: i64 `[k]`.
-    fn choose(&mut self, learner: &Learner, layer: &HiddenLayer, activation: &Tensor) -> Tensor {
+    /// Brings a layer's utilities up to date and picks the units to replace: i64 `[k]`, if any are.
+    fn choose(
+        &mut self,
+        learner: &Learner,
+        layer: &HiddenLayer,
+        activation: &Tensor,
+    ) -> Option<Tensor> {
         let device = activation.device();
-        let zeros = || Tensor::zeros([layer.units], (Kind::Float, device));
         let ContinualBackpropConfig { replacement_rate, decay, maturity_updates } = self.config;
         let contribution = layer.mean_activity(activation) * outgoing_magnitude(learner, layer);
-        let utilities = self.utilities.get_or(&layer.name, device, zeros);
+        let utilities = self.utilities.get_or(&layer.name, device, || contribution.zeros_like());
         let _ = utilities.g_mul_scalar_(decay).g_add_(&(contribution * (1.0 - decay)));
-        let ages = self.ages.get_or(&layer.name, device, zeros);
-        let _ = ages.g_add_scalar_(1.0);
-        let mature = ages.gt(maturity_updates as f64);
-        let eligible = mature.sum(Kind::Int64).int64_value(&[]);
-        let earned = self.earned.entry(layer.name.clone()).or_default();
-        *earned += eligible as f64 * replacement_rate;
-        let count = (earned.floor() as i64).min(eligible);
-        *earned -= count as f64;
+        let new = || Roster::new(layer.units);
+        let roster = self.rosters.entry(layer.name.clone()).or_insert_with(new);
+        let count = roster.grow_older(maturity_updates, replacement_rate);
         if count == 0 {
-            return Tensor::zeros([0], (Kind::Int64, device));
+            return None;
         }
-        let worst = utilities.masked_fill(&mature.logical_not(), f64::INFINITY);
-        let (_, units) = worst.topk(count, 0, false, true);
+        let corrected = &*utilities / roster.corrections(decay).to_device(device);
+        let young = roster.are_young(maturity_updates).to_device(device);
+        let (_, units) = corrected.masked_fill(&young, f64::INFINITY).topk(count, 0, false, true);
         let _ = utilities.index_fill_(0, &units, 0.0);
-        let _ = ages.index_fill_(0, &units, 0.0);
-        units
+        for unit in Vec::<i64>::try_from(&units).expect("i64 indices") {
+            roster.ages[unit as usize] = 0;
+        }
+        Some(units)
     }
 }
 
@@ -112,10 +149,9 @@ impl Intervention for ContinualBackprop {
         for (layer, activation) in layers.into_iter().zip(hook.batch.taps.activations()) {
             if !layer.is_residual {
                 let units = self.choose(learner, &layer, activation);
-                chosen.push((layer, units));
+                chosen.extend(units.map(|units| (layer, units)));
             }
         }
-        chosen.retain(|(_, units)| units.size()[0] > 0);
         for (layer, units) in &chosen {
             redraw_incoming(learner, layer, units, hook.stream);
         }
@@ -129,14 +165,12 @@ impl Intervention for ContinualBackprop {
 impl Checkpoint for ContinualBackprop {
     fn save(&self, state: &mut StateDict) {
         state.put_part("utilities", &self.utilities);
-        state.put_part("ages", &self.ages);
-        state.put("earned", &self.earned);
+        state.put("rosters", &self.rosters);
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
         state.load_part("utilities", &mut self.utilities)?;
-        state.load_part("ages", &mut self.ages)?;
-        self.earned = state.get("earned")?;
+        self.rosters = state.get("rosters")?;
         Ok(())
     }
 }
@@ -168,5 +202,20 @@ mod tests {
         assert_eq!(setting.numbers("output/weight")[0], 0.0, "dense2's first unit is silenced");
         assert!((setting.numbers("dense1/weight")[0] - 1.0).abs() < 1e-4);
         assert!((setting.numbers("dense1/weight")[1] - 1.0).abs() > 1e-3);
+    }
+
+    #[test]
+    fn a_young_unit_is_not_taken_for_useless_because_its_mean_began_later() {
+        let mut roster = Roster::new(2);
+        roster.ages = vec![100, 2];
+        // With a decay of .9: 1 - .9^100 and 1 - .81.
+        let corrections = crate::testing::numbers(&roster.corrections(0.9));
+        assert!((corrections[0] - 0.999_973_44).abs() < 1e-6, "{corrections:?}");
+        assert!((corrections[1] - 0.19).abs() < 1e-6, "{corrections:?}");
+        // Units older than 1 earn half a replacement each.
+        assert_eq!(roster.grow_older(1, 0.5), 1);
+        assert_eq!((roster.ages.clone(), roster.earned), (vec![101, 3], 0.0));
+        assert_eq!(roster.grow_older(10, 0.5), 0, "one unit alone has earned one half");
+        assert_eq!(roster.earned, 0.5);
     }
 }

@@ -18,9 +18,10 @@ use crate::{
 };
 
 /// InFeR (Lyle et al., 2022): linear heads on the features have to go on predicting what they
-/// predicted when the network was made, times `scale`; `weight` times the mean squared error over heads and
-/// batch is added to the loss. The heads are parameters of the network like any other; the initial
-/// network is remembered and saved. Costs one more forward pass per update.
+/// predicted when the network was made, times `scale`; `weight` times the squared error, summed over heads
+/// and averaged over the batch, is added to the loss. The heads are parameters of the network like any
+/// other, also for resets; the initial network is remembered and saved, and sees the batch as the learning
+/// one does (with batch statistics, without dropout). Costs one more forward pass per update.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct InferConfig {
@@ -100,15 +101,16 @@ impl Penalty for Infer {
         let initial = self.initial.as_ref().expect("kept since the network was made");
         let before = no_grad(|| {
             let mut taps = Taps::default();
-            let _ = initial.forward(hook.batch.observations, Some(&mut taps));
+            let _ = initial.forward_beside_training(hook.batch.observations, Some(&mut taps));
             predictions(initial, &taps)
         });
         let now = predictions(&learner.online, hook.batch.taps);
         let (Some(before), Some(now)) = (before, now) else {
             return Err(Error::Invalid("the network does not show its features".to_owned()));
         };
-        let error = (now - before * self.config.scale).square().mean(Kind::Float);
-        Ok(error * self.config.weight)
+        let error = (now - before * self.config.scale).square();
+        let by_observation = error.sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
+        Ok(by_observation.mean(Kind::Float) * self.config.weight)
     }
 }
 
@@ -154,7 +156,7 @@ mod tests {
         setting.set("output/bias", &[0.0]);
         let now = [0, 1].map(|head| weights[head] * 4.0 + biases[head]);
         let square = |head: usize| f64::from(now[head] - 3.0 * before[head]).powi(2);
-        let expected = 0.5 * (square(0) + square(1)) / 2.0;
+        let expected = 0.5 * (square(0) + square(1));
         let loss = setting.update(1);
         assert!((loss - expected).abs() < 1e-5, "{loss}, expected {expected}");
     }

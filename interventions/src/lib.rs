@@ -97,13 +97,17 @@ pub fn register(plugins: &mut Plugins) {
         .register("weight_decay", WeightDecay::build);
 }
 
+/// True of a weight that the network divides by its spectral norm, so that its size means nothing.
+fn is_divided(model: &Model, weight: &str) -> bool {
+    let layer = weight.strip_suffix("/weight");
+    layer.is_some_and(|layer| model.spec().plan.spectral_norm_of(layer).is_some())
+}
+
 /// The weights of all layers but the output, with their names.
 fn hidden_weights(model: &Model) -> Vec<(String, Tensor)> {
-    let outputs = model.last_layers(1);
-    let auxiliary = &model.spec().plan.auxiliary;
-    let is_hidden = |(name, _): &(&str, &Tensor)| {
-        !redraw::is_of(&outputs, name) && !auxiliary.iter().any(|head| name.starts_with(&head.name))
-    };
+    let mut layers = model.main_layers();
+    layers.pop(); // the output
+    let is_hidden = |(name, _): &(&str, &Tensor)| redraw::is_of(&layers, name);
     let named = |(name, weight): (&str, &Tensor)| (name.to_owned(), weight.shallow_clone());
     model.variables().weights().filter(is_hidden).map(named).collect()
 }

@@ -17,7 +17,7 @@ use crate::{
 /// Parseval regularisation (Cisse et al., 2017; Chung et al., 2024): for the weight of every
 /// hidden layer, as a matrix W [units, inputs * area], `coefficient * |W W^T - scale * I|^2` (Frobenius)
 /// is added to the loss. Where there are more units than inputs, whose rows cannot all be orthogonal,
-/// W^T W takes its place. Target network and moments are not touched, but moments see the gradient.
+/// W^T W takes its place. Weights that `spectral_norm` divides are left out. Target network and moments are not touched, but moments see the gradient.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ParsevalConfig {
@@ -68,6 +68,7 @@ impl Penalty for Parseval {
     fn term(&mut self, learner: &Learner, _hook: &mut Hook<'_>) -> Result<Tensor> {
         let distances = crate::hidden_weights(&learner.online)
             .into_iter()
+            .filter(|(name, _)| !crate::is_divided(&learner.online, name))
             .map(|(_, weight)| distance(&weight, self.0.scale));
         Ok(sum(distances, learner) * self.0.coefficient)
     }

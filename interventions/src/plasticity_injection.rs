@@ -76,6 +76,10 @@ impl Event for PlasticityInjection {
         let present = &learner.online.spec().plan;
         let plan = NetworkPlan { is_injected: true, ..present.clone() };
         let injected = learner.online.replan(plan, &mut stream.clone());
+        let injected = injected.map_err(|error| error.to_string())?;
+        if !injected.variables().parameters().any(|(name, _)| name.starts_with(LEARNED)) {
+            return Err("the network makes no layers to inject".to_owned());
+        }
         let mut divided = present.spectral.iter().flat_map(|norm| &norm.layers);
         let is_renewed = |layer: &&String| {
             let weight = injected.variables().get(&format!("{layer}/weight"));
@@ -95,8 +99,8 @@ impl Event for PlasticityInjection {
             return Ok(());
         }
         let plan = NetworkPlan { is_injected: true, ..present.clone() };
-        learner.online = learner.online.replan(plan.clone(), hook.stream);
-        learner.target = learner.target.replan(plan, hook.stream);
+        learner.online = learner.online.replan(plan.clone(), hook.stream)?;
+        learner.target = learner.target.replan(plan, hook.stream)?;
         align(&learner.online, &learner.online);
         align(&learner.online, &learner.target);
         let is_frozen = |name: &str| {
@@ -116,10 +120,13 @@ pliant_core::stateless!(PlasticityInjection);
 
 #[cfg(test)]
 mod tests {
-    use pliant_core::tch::Tensor;
+    use pliant_core::{seeds::Seeds, tch::Tensor};
 
     use super::*;
-    use crate::testing::{Setting, numbers};
+    use crate::{
+        ResetFull, ResetFullConfig, Trac, TracConfig, Upgd, UpgdConfig,
+        testing::{Setting, numbers},
+    };
 
     #[test]
     fn outputs_stay_and_only_new_parameters_learn_from_then_on() {
@@ -168,5 +175,51 @@ mod tests {
         let outputs = |model: &Model| numbers(&model.forward(&observation, None));
         assert_eq!(outputs(&injected.learner.online), outputs(&plain.learner.online));
         assert_eq!(outputs(&injected.learner.target), outputs(&plain.learner.target));
+    }
+
+    #[test]
+    fn what_wraps_the_step_leaves_frozen_layers_alone() {
+        let at_three = || {
+            let mut table = Scheduled::from(PlasticityInjectionConfig {});
+            table.schedule.at_updates = vec![3];
+            PlasticityInjection::build(table)
+        };
+        let wrappers: [(&str, fn() -> Result<Box<dyn Intervention>, String>); 2] = [
+            ("upgd", || Upgd::build(UpgdConfig::default().into())),
+            ("trac", || {
+                let visible = TracConfig { first_scale: 0.1, ..TracConfig::default() };
+                Trac::build(visible.into())
+            }),
+        ];
+        for (name, wrapper) in wrappers {
+            for is_first in [true, false] {
+                let parts = if is_first {
+                    vec![wrapper(), at_three()]
+                } else {
+                    vec![at_three(), wrapper()]
+                };
+                let mut setting = Setting::with_several(parts, 4, 0.1);
+                setting.update(3);
+                let learned = setting.numbers("injected/output/weight");
+                assert_eq!(learned, setting.numbers("injected_start/output/weight"), "{name}");
+                let frozen = setting.numbers("output/weight");
+                setting.update(2);
+                assert_eq!(setting.numbers("output/weight"), frozen, "{name}");
+                assert_ne!(setting.numbers("injected/output/weight"), learned, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_network_without_a_place_for_it_and_resets_are_refused() {
+        let injection = || PlasticityInjection::build(PlasticityInjectionConfig {}.into());
+        let mut plan = NetworkPlan::default();
+        injection().expect("valid").plan(&mut plan).expect("the first");
+        assert_eq!(plan.first_change(), Some("plasticity injection"));
+        let mut learner = Setting::with_several(vec![injection()], 2, 0.1).learner;
+        let mut reset = ResetFull::build(ResetFullConfig {}.into()).expect("valid");
+        let mut stream = Seeds::new(0).stream("unused");
+        let message = reset.after_build(&mut learner, &mut stream).expect_err("refused");
+        assert!(message.contains("plasticity injection"), "{message}");
     }
 }

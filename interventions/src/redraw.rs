@@ -2,19 +2,37 @@
 
 use pliant_core::{learner::Learner, network::Model, seeds::Stream, tch::Tensor};
 
+/// An error if plasticity may be injected: the layers that learn are then a difference from frozen ones,
+/// which drawing them anew would make meaningless.
+pub(crate) fn refuse_injection(learner: &Learner) -> Result<(), String> {
+    if learner.online.spec().plan.expects_injection {
+        return Err(
+            "it draws layers anew of which plasticity injection keeps frozen copies".to_owned()
+        );
+    }
+    Ok(())
+}
+
 /// Freshly drawn values, as when the network was made, of the parameters that `includes`: by name.
 pub(crate) fn fresh(
     model: &Model,
     stream: &mut Stream,
     includes: impl Fn(&str) -> bool,
 ) -> Vec<(String, Tensor)> {
-    let chosen = model.variables().parameters().filter(|(name, _)| includes(name));
+    draw(model, stream, model.variables().parameters().filter(|(name, _)| includes(name)))
+}
+
+fn draw<'a>(
+    model: &Model,
+    stream: &mut Stream,
+    variables: impl Iterator<Item = (&'a str, &'a Tensor)>,
+) -> Vec<(String, Tensor)> {
     let mut draw = |(name, variable): (&str, &Tensor)| {
         let init = model.variables().init(name).expect("every variable was filled once");
         let values = init.draw(&variable.size(), stream).to_device(variable.device());
         (name.to_owned(), values)
     };
-    chosen.map(&mut draw).collect()
+    variables.map(&mut draw).collect()
 }
 
 /// What else a reset concerns.
@@ -26,14 +44,15 @@ pub(crate) struct Beside {
     pub optimizer: bool,
 }
 
-/// Redraws the parameters that `includes`.
+/// Redraws the parameters and running statistics that `includes`.
 pub(crate) fn reset(
     learner: &mut Learner,
     stream: &mut Stream,
     beside: Beside,
     includes: impl Fn(&str) -> bool,
 ) {
-    for (name, values) in fresh(&learner.online, stream, includes) {
+    let variables = learner.online.variables().iter().filter(|(name, _)| includes(name));
+    for (name, values) in draw(&learner.online, stream, variables) {
         let copy_into = |model: &Model| {
             let variable = model.variables().get(&name).expect("both networks are built alike");
             variable.shallow_clone().copy_(&values);
@@ -45,6 +64,10 @@ pub(crate) fn reset(
         if beside.optimizer {
             learner.optimizer.moments_mut().reset_variable(&name);
         }
+    }
+    learner.online.settle(&includes);
+    if beside.target {
+        learner.target.settle(&includes);
     }
 }
 

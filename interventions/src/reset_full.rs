@@ -5,16 +5,18 @@ use pliant_core::{
     intervention::{Hook, Intervention},
     learner::Learner,
     schedule::{HasSchedule, Scheduled, UpdateSchedule},
+    seeds::Stream,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    redraw::{Beside, reset},
+    redraw::{Beside, refuse_injection, reset},
     schedule::{Event, OnSchedule},
 };
 
-/// All parameters (not running statistics) are drawn anew from time to time, in the target network to the same values; the replay
-/// stays (Nikishin et al., 2022; the default period is ours). The optimiser forgets all moments and counters.
+/// All parameters are drawn anew from time to time, in the target network to the same values, and running
+/// statistics begin anew; the replay stays (Nikishin et al., 2022; the default period is ours). The
+/// optimiser forgets all moments and counters. Not beside `plasticity_injection`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResetFullConfig {}
@@ -39,6 +41,10 @@ impl ResetFull {
 }
 
 impl Event for ResetFull {
+    fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        refuse_injection(learner)
+    }
+
     fn act(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         reset(learner, hook.stream, Beside { target: true, optimizer: true }, |_| true);
         Ok(())

@@ -10,12 +10,14 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    redraw::{Beside, is_of, reset},
+    redraw::{Beside, is_of, refuse_injection, reset},
     schedule::{Event, OnSchedule},
 };
 
 /// The last layers are drawn anew from time to time, in the target network to the same values (Nikishin
-/// et al., 2022; the default period is ours). The optimiser forgets their moments and counters.
+/// et al., 2022; the default period is ours). The optimiser forgets their moments and counters. Layers count
+/// in the reverse of the order in which the network makes them: every linear map and convolution with its
+/// normalisation, a skip connection's among them. Not beside `plasticity_injection`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResetHeadConfig {
@@ -53,7 +55,8 @@ impl ResetHead {
 
 impl Event for ResetHead {
     fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
-        let (wanted, there) = (self.0.last_layers as usize, learner.online.hidden().len() + 1);
+        refuse_injection(learner)?;
+        let (wanted, there) = (self.0.last_layers as usize, learner.online.main_layers().len());
         if wanted <= there {
             return Ok(());
         }
@@ -61,9 +64,10 @@ impl Event for ResetHead {
     }
 
     fn act(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
-        let layers = learner.online.last_layers(self.0.last_layers as usize);
+        let all = learner.online.main_layers();
+        let layers = &all[all.len().saturating_sub(self.0.last_layers as usize)..];
         let beside = Beside { target: true, optimizer: true };
-        reset(learner, hook.stream, beside, |name| is_of(&layers, name));
+        reset(learner, hook.stream, beside, |name| is_of(layers, name));
         Ok(())
     }
 }

@@ -5,17 +5,19 @@ use pliant_core::{
     intervention::{Hook, Intervention},
     learner::Learner,
     schedule::{HasSchedule, Scheduled, UpdateSchedule},
+    seeds::Stream,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    redraw::{Beside, is_of, reset},
+    redraw::{Beside, is_of, refuse_injection, reset},
     schedule::{Event, OnSchedule},
 };
 
 /// The output layer is drawn anew each time the target network was updated (Lyle et al., 2023,
-/// figures 6 and 8 to 14). The target network keeps the layer that it just took over, so targets stay what was learned; the
-/// optimiser forgets the layer's moments and counters unless told otherwise.
+/// figures 6 and 8 to 14). The target network keeps the layer that it just took over, so targets stay what
+/// was learned; the optimiser forgets the layer's moments and counters unless told otherwise. Not beside
+/// `plasticity_injection`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResetLastLayerConfig {
@@ -49,10 +51,18 @@ impl ResetLastLayer {
 }
 
 impl Event for ResetLastLayer {
+    fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        refuse_injection(learner)
+    }
+
+    fn spares_target(&self) -> bool {
+        true
+    }
+
     fn act(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
-        let layers = learner.online.last_layers(1);
+        let output: Vec<String> = learner.online.main_layers().pop().into_iter().collect();
         let beside = Beside { target: false, optimizer: self.0.reset_moments };
-        reset(learner, hook.stream, beside, |name| is_of(&layers, name));
+        reset(learner, hook.stream, beside, |name| is_of(&output, name));
         Ok(())
     }
 }
@@ -81,5 +91,22 @@ mod tests {
         assert!(target.min().double_value(&[]) > 49.0, "the target keeps what it took over");
         let moments = setting.learner.optimizer.moments();
         assert!(moments.get("output/weight").is_none() && moments.get("dense2/weight").is_some());
+    }
+
+    #[test]
+    fn a_period_that_meets_a_target_update_spares_the_target_too() {
+        let schedule = UpdateSchedule::every(2);
+        let config = ResetLastLayerConfig::default();
+        let mut setting = Setting::with(ResetLastLayer::build(Scheduled { config, schedule }), 2)
+            .target_period(4);
+        let target = |setting: &Setting| {
+            let target = setting.learner.target.variables().get("output/weight");
+            target.expect("a weight").min().double_value(&[])
+        };
+        setting.update(3);
+        setting.set("output/weight", &[50.0, 60.0]);
+        setting.update(1);
+        assert!(setting.numbers("output/weight").iter().all(|weight| weight.abs() <= 0.71));
+        assert!(target(&setting) > 49.0, "{}", target(&setting));
     }
 }

@@ -23,6 +23,12 @@ pub(crate) trait Event: Checkpoint {
         Ok(())
     }
 
+    /// True if it never reaches the target network: where it is due at an update that ends in a target
+    /// update, it waits until that is done.
+    fn spares_target(&self) -> bool {
+        false
+    }
+
     /// Does it.
     fn act(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()>;
 }
@@ -49,11 +55,17 @@ impl<E: Event> Intervention for OnSchedule<E> {
     }
 
     fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
-        if self.schedule.is_due(learner.updates) { self.event.act(learner, hook) } else { Ok(()) }
+        let waits = hook.ends_in_target_update && self.event.spares_target();
+        if self.schedule.is_due(learner.updates) && !waits {
+            self.event.act(learner, hook)
+        } else {
+            Ok(())
+        }
     }
 
     fn on_target_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
-        if self.schedule.is_due_on_target_update(learner.updates) {
+        let waited = self.event.spares_target() && self.schedule.is_due(learner.updates);
+        if waited || self.schedule.is_due_on_target_update(learner.updates) {
             self.event.act(learner, hook)
         } else {
             Ok(())

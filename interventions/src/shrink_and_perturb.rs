@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ranges::{not_negative, share},
-    redraw::{check_layers, fresh, is_of},
+    redraw::{check_layers, fresh, is_of, refuse_injection},
     schedule::{Event, OnSchedule},
 };
 
 /// Shrink and perturb (Ash & Adams, 2020) each time the target network was updated, as in
 /// Lyle et al. (2023, figures 6 and 8 to 14): every parameter is multiplied by `shrink`, and `perturb` times a fresh
 /// initialisation is added. The paper gives no factors. The target network keeps what it just took
-/// over; the optimiser keeps its moments.
+/// over; the optimiser keeps its moments; running statistics catch up. Not beside `plasticity_injection`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShrinkAndPerturbConfig {
@@ -75,13 +75,19 @@ pub(crate) fn shrink_and_perturb(
 
 impl Event for ShrinkAndPerturb {
     fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        refuse_injection(learner)?;
         check_layers(&learner.online, &self.0.layers)
+    }
+
+    fn spares_target(&self) -> bool {
+        true
     }
 
     fn act(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         let ShrinkAndPerturbConfig { shrink, perturb, layers } = &self.0;
         let includes = |name: &str| layers.is_empty() || is_of(layers, name);
         shrink_and_perturb(&learner.online, hook.stream, [*shrink, *perturb], includes);
+        learner.online.settle(includes);
         Ok(())
     }
 }

@@ -5,18 +5,20 @@ use pliant_core::{
     intervention::{Hook, Intervention},
     learner::Learner,
     schedule::{HasSchedule, Scheduled, UpdateSchedule},
+    seeds::Stream,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ranges::share,
+    redraw::refuse_injection,
     schedule::{Event, OnSchedule},
     shrink_and_perturb::shrink_and_perturb,
 };
 
 /// Soft shrink and perturb (Juliani & Ash, 2024; Ash & Adams, 2020, spread over all updates): after
 /// every update each parameter is multiplied by `shrink`, and `1 - shrink` times a fresh initialisation
-/// is added. Target network and moments stay as they are.
+/// is added. Target network and moments stay as they are. Not beside `plasticity_injection`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SoftShrinkAndPerturbConfig {
@@ -53,6 +55,10 @@ impl SoftShrinkAndPerturb {
 }
 
 impl Event for SoftShrinkAndPerturb {
+    fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        refuse_injection(learner)
+    }
+
     fn act(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         let shrink = self.0.shrink;
         shrink_and_perturb(&learner.online, hook.stream, [shrink, 1.0 - shrink], |_| true);

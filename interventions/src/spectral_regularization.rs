@@ -12,6 +12,7 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    is_divided,
     memory::Memory,
     ranges::not_negative,
     schedule::{InWindow, Penalty, sum},
@@ -19,7 +20,7 @@ use crate::{
 
 /// Spectral regularisation (Lewandowski et al., 2024): `coefficient * (sigma^k - 1)^2` for
 /// every weight, where sigma is its largest singular value by power iteration, and `coefficient *
-/// |b|^(2k)` for every bias, are added to the loss. The singular vectors' estimates are remembered and
+/// |b|^(2k)` for every bias, are added to the loss. Weights that `spectral_norm` divides are left out. The singular vectors' estimates are remembered and
 /// saved. Target network and moments are not touched, but moments see the gradient.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -71,7 +72,7 @@ impl SpectralRegularization {
         let device = weight.device();
         let first = || {
             let drawn = hook.stream.normal(&[weight.size()[0]], 1.0).to_device(device);
-            (0..FIRST_ITERATIONS).fold(drawn, |u, _| PowerIteration::step(weight, &u).u)
+            PowerIteration::steps(weight, &drawn, FIRST_ITERATIONS)
         };
         let u = self.singular_vectors.get_or(name, device, first);
         let step = PowerIteration::step(weight, u);
@@ -89,6 +90,9 @@ impl Penalty for SpectralRegularization {
         let exponent = i64::from(self.config.exponent);
         let mut terms: Vec<Tensor> = Vec::new();
         for (name, parameter) in learner.online.variables().parameters() {
+            if is_divided(&learner.online, name) {
+                continue;
+            }
             if name.ends_with("/weight") && parameter.dim() >= 2 {
                 terms.push(self.of_weight(name, parameter, hook));
             } else if name.ends_with("/bias") && self.config.biases {

@@ -52,14 +52,32 @@ impl Setting {
         Self::new(built, width, Sgd::build(sgd).expect("valid"))
     }
 
+    /// Under several, in order.
+    pub fn with_several(
+        built: Vec<Result<Box<dyn Intervention>, String>>,
+        width: u32,
+        learning_rate: f64,
+    ) -> Self {
+        let sgd = SgdConfig { learning_rate, momentum: 0.0 };
+        Self::under(built, width, Sgd::build(sgd).expect("valid"))
+    }
+
     fn new(
         built: Result<Box<dyn Intervention>, String>,
         width: u32,
         optimizer: Box<dyn Optimizer>,
     ) -> Self {
+        Self::under(vec![built], width, optimizer)
+    }
+
+    fn under(
+        built: Vec<Result<Box<dyn Intervention>, String>>,
+        width: u32,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Self {
         let seeds = Seeds::new(0);
-        let part = built.expect("valid settings");
-        let mut interventions = Interventions::new(vec![("tested".to_owned(), part)], &seeds);
+        let named = |part: Result<_, _>| ("tested".to_owned(), part.expect("valid settings"));
+        let mut interventions = Interventions::new(built.into_iter().map(named).collect(), &seeds);
         let plan = interventions.plan().expect("nothing to collide with");
         let spec = NetworkSpec { observation: [1, 1, 1], actions: 1, plan };
         let mlp = Mlp::build(MlpConfig { width, ..MlpConfig::default() }).expect("valid");
@@ -113,7 +131,8 @@ impl Setting {
                     clock,
                     &mut self.metrics,
                 )
-                .expect("a finite loss");
+                .expect("a finite loss")
+                .total();
         }
         last
     }

@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use crate::{memory::Memory, ranges::positive};
 
 /// TRAC (Muppidi et al., 2024, algorithms 1 and 2) around the configured optimiser: parameters are kept at
-/// `reference + S * distance`, where the reference are the parameters that the network began with, the
+/// `reference + S * distance`, where the reference are the parameters before the first step, the
 /// distance is what the optimiser's steps add up to, and the scale S is the sum of one-dimensional tuners,
 /// one for each discount, that learn from how gradient and distance lie to each other. As in the authors'
-/// program the distance before a step is found from the parameters, so other interventions' changes are
-/// part of it. Reference and tuners are remembered and saved; target network and moments stay as they are.
+/// program the distance before a step is found from the parameters, so what other interventions changed
+/// (a reset) since the last step is part of it and scaled with it. Reference and tuners are remembered and saved; target network and moments stay as they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TracConfig {
@@ -115,7 +115,7 @@ impl Trac {
     }
 
     fn scale(&self) -> f64 {
-        self.tuners.iter().map(|tuner| tuner.scale).sum()
+        self.tuners.iter().map(|tuner| tuner.scale).sum::<f64>().max(0.0)
     }
 
     /// `(parameter - reference) / (S + eps)`.
@@ -127,7 +127,7 @@ impl Trac {
 }
 
 impl Intervention for Trac {
-    fn after_backward(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
+    fn before_step(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
         self.before.clear();
         if !self.window.contains(learner.updates + 1) {
             return Ok(());
@@ -143,7 +143,7 @@ impl Intervention for Trac {
         Ok(())
     }
 
-    fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+    fn after_step(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         let before = std::mem::take(&mut self.before);
         if before.is_empty() {
             return Ok(());
@@ -158,7 +158,7 @@ impl Intervention for Trac {
         for tuner in &mut self.tuners {
             tuner.observe(self.inner_product, self.config.first_scale, self.config.eps);
         }
-        let scale = self.scale().max(0.0);
+        let scale = self.scale();
         if !scale.is_finite() {
             return Err(Error::Invalid("its scale has grown beyond all numbers".to_owned()));
         }

@@ -3,6 +3,7 @@
 use pliant_core::{
     intervention::Intervention,
     learner::Learner,
+    network::NetworkPlan,
     optimizer::{Adam, AdamConfig},
     seeds::Stream,
 };
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// Adam tuned for stability (Lyle et al., 2023, figure 1): a mean squared gradient that
 /// forgets as fast as the mean gradient, and a large eps inside the root. Takes the place of the
-/// configured optimiser from the first update on, so it has no schedule; target network untouched.
+/// configured optimiser from the first update on, so it has no schedule; target network untouched. An
+/// optimiser configured with weight decay is refused, because Adam would be without (`weight_decay` has it).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TunedAdamConfig {
@@ -51,7 +53,18 @@ impl TunedAdam {
 }
 
 impl Intervention for TunedAdam {
+    fn plan(&self, plan: &mut NetworkPlan) -> Result<(), String> {
+        plan.set_optimizer("tuned_adam")
+    }
+
     fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        let decay = learner.optimizer.weight_decay();
+        if decay > 0.0 {
+            return Err(format!(
+                "the configured optimiser has a `weight_decay` of {decay}, which would be lost with it: \
+                 leave it out there, and list the intervention `weight_decay` with `form = \"decoupled\"`"
+            ));
+        }
         let configured = learner.optimizer.learning_rate();
         let config = self.adam(self.0.learning_rate.unwrap_or(configured));
         learner.optimizer = Adam::build(config)?;
@@ -63,6 +76,8 @@ pliant_core::stateless!(TunedAdam);
 
 #[cfg(test)]
 mod tests {
+    use pliant_core::seeds::Seeds;
+
     use super::*;
     use crate::testing::Setting;
 
@@ -76,6 +91,21 @@ mod tests {
         assert_eq!(kept.learner.optimizer.kind(), "adam");
         assert_eq!(kept.learner.optimizer.learning_rate(), 0.125);
         assert_eq!(build(Some(0.5)).learner.optimizer.learning_rate(), 0.5);
+    }
+
+    #[test]
+    fn a_second_one_and_a_decaying_optimiser_are_refused() {
+        let build = || TunedAdam::build(TunedAdamConfig::default()).expect("valid");
+        let mut plan = NetworkPlan::default();
+        build().plan(&mut plan).expect("the first");
+        let message = build().plan(&mut plan).expect_err("the second");
+        assert!(message.contains("`tuned_adam`"), "{message}");
+        let mut learner = Setting::with_sgd(Ok(build()), 1, 0.1).learner;
+        let decaying = AdamConfig { weight_decay: 0.25, ..AdamConfig::default() };
+        learner.optimizer = Adam::build(decaying).expect("valid");
+        let mut stream = Seeds::new(0).stream("unused");
+        let message = build().after_build(&mut learner, &mut stream).expect_err("refused");
+        assert!(message.contains("`weight_decay` of 0.25"), "{message}");
     }
 
     /// The first step is `lr * g / (sqrt(g^2 + eps_root) + eps)`.

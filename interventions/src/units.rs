@@ -8,8 +8,8 @@ use pliant_core::{
 };
 
 /// Cuts units (i64 `[k]`) off and lets them begin anew in the online network: incoming weights, biases
-/// and scales are drawn as when the network was made, outgoing weights are 0, and the optimiser's
-/// moments and step counters of both are forgotten. The target network stays as it is.
+/// and scales are drawn as when the network was made, running statistics begin anew, outgoing weights are
+/// 0, and the optimiser's moments and step counters of both are forgotten. The target network stays as it is.
 ///
 /// Of several layers first [`redraw_incoming`] all, then [`silence_outgoing`] all: a weight between two
 /// reset units has to end at 0.
@@ -20,6 +20,9 @@ pub(crate) fn redraw_incoming(
     stream: &mut Stream,
 ) {
     let count = units.size()[0];
+    if count == 0 {
+        return;
+    }
     for name in &layer.incoming {
         let variables = learner.online.variables();
         let (Some(variable), Some(init)) = (variables.get(name), variables.init(name)) else {
@@ -31,16 +34,21 @@ pub(crate) fn redraw_incoming(
         let _ = variable.shallow_clone().index_copy_(0, units, &fresh);
         learner.optimizer.moments_mut().reset_units(name, 0, units);
     }
+    learner.online.settle(|name| layer.incoming.iter().any(|incoming| incoming == name));
 }
 
 /// See [`redraw_incoming`].
 pub(crate) fn silence_outgoing(learner: &mut Learner, layer: &HiddenLayer, units: &Tensor) {
+    if units.size()[0] == 0 {
+        return;
+    }
     for name in &layer.outgoing {
         let Some(weight) = learner.online.variables().get(name) else { continue };
         let columns = columns_of(layer, weight, units);
         let _ = weight.shallow_clone().index_fill_(1, &columns, 0.0);
         learner.optimizer.moments_mut().reset_units(name, 1, &columns);
     }
+    learner.online.settle(|name| layer.outgoing.iter().any(|outgoing| outgoing == name));
 }
 
 /// The columns of an outgoing weight `[outputs, inputs, ..]` that read these units: i64 `[n]`.

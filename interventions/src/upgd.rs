@@ -1,5 +1,7 @@
 //! Utility-based perturbed gradient descent.
 
+use std::collections::BTreeMap;
+
 use pliant_core::{
     error::Result,
     intervention::{Hook, Intervention},
@@ -20,8 +22,8 @@ use crate::{
 /// the whole is multiplied by 1 - u for every single parameter, where u is the sigmoid of its utility, a
 /// running mean of -gradient * value, over the greatest of the network: useful parameters are protected,
 /// others perturbed. As in the authors' program the mean is corrected for its beginning at 0 and the
-/// greatest is not; their program's factor of 2 is left to the learning rate. With SGD this is the paper's
-/// update. Utilities are remembered and saved; target network
+/// greatest (by its size, should all be negative) is not; their program's factor of 2 is left to the
+/// learning rate. With SGD this is the paper's update. Utilities are remembered and saved; target network
 /// and moments stay as they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -55,9 +57,9 @@ pub struct Upgd {
     window: UpdateWindow,
     /// Running means by parameter.
     utilities: Memory,
-    /// Updates that the means have seen.
-    seen: u64,
-    /// The parameters and their gates between backward pass and optimiser step.
+    /// Updates that a parameter's means have seen.
+    seen: BTreeMap<String, u64>,
+    /// The parameters and their gates from before to after the optimiser's step.
     before: Vec<Gated>,
 }
 
@@ -77,7 +79,7 @@ impl Upgd {
         not_negative("sigma", config.sigma)?;
         not_negative("weight_decay", config.weight_decay)?;
         let utilities = Memory::default();
-        Ok(Box::new(Self { config, window, utilities, seen: 0, before: Vec::new() }))
+        Ok(Box::new(Self { config, window, utilities, seen: BTreeMap::new(), before: Vec::new() }))
     }
 
     /// Brings the utilities up to date; the greatest of them, f32 `[]`.
@@ -89,6 +91,7 @@ impl Upgd {
                 self.utilities.get_or(name, parameter.device(), || parameter.zeros_like());
             let present = parameter.detach() * parameter.grad() * (beta - 1.0);
             let _ = utilities.g_mul_scalar_(beta).g_add_(&present);
+            *self.seen.entry(name.to_owned()).or_default() += 1;
             let most = utilities.max();
             greatest = Some(greatest.map_or_else(|| most.copy(), |so_far| so_far.maximum(&most)));
         }
@@ -97,17 +100,17 @@ impl Upgd {
 }
 
 impl Intervention for Upgd {
-    fn after_backward(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
+    fn before_step(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
         self.before.clear();
         if !self.window.contains(learner.updates + 1) {
             return Ok(());
         }
         let Some(greatest) = self.update_utilities(&learner.online) else { return Ok(()) };
-        self.seen += 1;
-        let correction = 1.0 - self.config.beta_utility.powf(self.seen as f64);
+        let greatest = greatest.abs();
         for (name, parameter) in learner.online.variables().with_gradients() {
             let utilities =
                 self.utilities.get_or(name, parameter.device(), || parameter.zeros_like());
+            let correction = 1.0 - self.config.beta_utility.powf(self.seen[name] as f64);
             // Of a network whose greatest utility is 0 nothing is known: u = 1/2.
             let scaled =
                 (&*utilities / correction / &greatest).nan_to_num(0.0, None::<f64>, None::<f64>);
@@ -118,7 +121,7 @@ impl Intervention for Upgd {
         Ok(())
     }
 
-    fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+    fn after_step(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         let rate = learner.optimizer.learning_rate();
         let UpgdConfig { sigma, weight_decay, .. } = self.config;
         for Gated { name, value, openness } in self.before.drain(..) {
@@ -147,7 +150,7 @@ impl Checkpoint for Upgd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Setting;
+    use crate::{WeightClipping, WeightClippingConfig, testing::Setting};
 
     /// y = v w b: gradients of y^2 / 2, utilities -g * value, gates by the paper's formula.
     #[test]
@@ -181,6 +184,39 @@ mod tests {
         for (name, value, gradient, utility) in cases {
             let actual = f64::from(setting.numbers(name)[0]);
             let expected = expected(value, gradient, corrected(utility));
+            assert!((actual - expected).abs() < 1e-5, "{name}: {actual}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn what_others_do_beside_the_step_is_not_gated() {
+        let clip = WeightClipping::build(WeightClippingConfig { kappa: 0.5 }.into());
+        let still = UpgdConfig { beta_utility: 0.9, sigma: 0.0, weight_decay: 0.0 };
+        let mut setting = Setting::with_several(vec![clip, Upgd::build(still.into())], 1, 1e-9);
+        setting.set("dense2/weight", &[8.0]);
+        setting.update(1);
+        assert_eq!(setting.numbers("dense2/weight"), [0.5], "the clip is whole, not gated");
+    }
+
+    #[test]
+    fn where_no_parameter_is_useful_all_are_open() {
+        let config = UpgdConfig { beta_utility: 0.0, sigma: 0.0, weight_decay: 0.0 };
+        let mut setting = Setting::with_sgd(Upgd::build(config.into()), 1, 0.1);
+        for name in ["dense1/weight", "dense2/weight", "output/weight", "output/bias"] {
+            setting.set(name, &[1.0]);
+        }
+        for name in ["dense1/bias", "dense2/bias"] {
+            setting.set(name, &[1.0]);
+        }
+        setting.update(1);
+        // h1 = 2, h2 = 3, y = 4; gradients: output bias 4, output weight 12, all others but dense2's
+        // weight (8) 4. Utilities are their negatives, the greatest -4, so those of -4 are open by
+        // sigmoid(1) and the output weight by sigmoid(3).
+        let open = |x: f64| 1.0 / (1.0 + f64::exp(-x));
+        let expected = [("output/bias", 4.0, 1.0), ("output/weight", 12.0, 3.0)];
+        for (name, gradient, x) in expected {
+            let actual = f64::from(setting.numbers(name)[0]);
+            let expected = 1.0 - 0.1 * gradient * open(x);
             assert!((actual - expected).abs() < 1e-5, "{name}: {actual}, expected {expected}");
         }
     }

@@ -6,6 +6,7 @@ use pliant_core::{
     learner::Learner,
     network::Model,
     schedule::{HasSchedule, Scheduled, UpdateSchedule},
+    variables::Init,
 };
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +16,9 @@ use crate::{
 };
 
 /// Weight clipping (Elsayed et al., 2024, algorithm 1): after every update the weights and biases of each
-/// layer are clipped to `kappa / sqrt(fan_in)`, kappa times the bound that they are first drawn within.
-/// Target network and moments stay as they are.
+/// layer are clipped to `kappa` times the bound that its weight is first drawn within: `kappa /
+/// sqrt(fan_in)` by default; where weights begin normal, the bound of the uniform distribution that is as
+/// wide. Target network and moments stay as they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WeightClippingConfig {
@@ -52,8 +54,11 @@ impl WeightClipping {
 
 fn clip(model: &Model, kappa: f64) {
     for (name, weight) in model.variables().weights() {
-        let fan_in: i64 = weight.size()[1..].iter().product();
-        let bound = kappa / (fan_in as f64).sqrt();
+        let bound = match model.variables().init(name) {
+            Some(Init::Uniform { bound }) => kappa * bound,
+            Some(Init::Normal { std }) => kappa * std * 3f64.sqrt(),
+            _ => continue,
+        };
         let _ = weight.shallow_clone().clamp_(-bound, bound);
         let bias = name.strip_suffix("weight").map(|layer| format!("{layer}bias"));
         if let Some(bias) = bias.and_then(|bias| model.variables().get(&bias)) {

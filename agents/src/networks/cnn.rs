@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Initialization,
-    sequential::{Recipes, check_plan},
+    sequential::Recipes,
     settings::{check_side, check_width, scaled},
 };
 
@@ -84,6 +84,6 @@ impl Architecture for Cnn {
     }
 
     fn supports(&self, plan: &NetworkPlan) -> Result<(), String> {
-        check_plan(plan)
+        self.recipes.check_plan(plan)
     }
 }

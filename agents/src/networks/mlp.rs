@@ -9,10 +9,7 @@ use pliant_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Initialization,
-    sequential::{Recipes, check_plan},
-};
+use super::{Initialization, sequential::Recipes};
 
 /// A multilayer perceptron on the flattened observation; by default that of Lyle et al. (2023).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -72,6 +69,6 @@ impl Architecture for Mlp {
     }
 
     fn supports(&self, plan: &NetworkPlan) -> Result<(), String> {
-        check_plan(plan)
+        self.0.check_plan(plan)
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Initialization,
-    sequential::{Recipes, check_plan},
+    sequential::Recipes,
     settings::{check_side, check_width, scaled},
 };
 
@@ -74,6 +74,6 @@ impl Architecture for Nature {
     }
 
     fn supports(&self, plan: &NetworkPlan) -> Result<(), String> {
-        check_plan(plan)
+        self.0.check_plan(plan)
     }
 }

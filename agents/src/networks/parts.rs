@@ -27,13 +27,15 @@ pub(super) struct Spectral {
 }
 
 impl Weight {
-    /// What the inputs are multiplied by: `norm * W / sigma(W)` (Miyato et al., 2018, equation 8).
+    /// What the inputs are multiplied by: `norm * W / sigma(W)` (Miyato et al., 2018, equation 8). A
+    /// weight of 0 is not divided.
     fn value(&self) -> Tensor {
         match &self.spectral {
             None => self.tensor.shallow_clone(),
             Some(Spectral { u, norm }) => {
                 let sigma = PowerIteration::step(&self.tensor, u).sigma(&self.tensor);
-                &self.tensor * (sigma.reciprocal() * *norm)
+                let divisor = sigma.where_self(&sigma.gt(1e-12), &sigma.ones_like());
+                &self.tensor * (divisor.reciprocal() * *norm)
             }
         }
     }

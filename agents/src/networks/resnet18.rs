@@ -152,7 +152,9 @@ impl Builder<'_, '_> {
         let norm = self.maker.plan().norm;
         let parts: &[&str] = match norm {
             Some(norm) => &[&["weight"], Normalization::parts_of(norm)].concat(),
-            None if self.batch_norm => &["weight", "norm_scale", "norm_offset"],
+            None if self.batch_norm => {
+                &["weight", "norm_scale", "norm_offset", "running_mean", "running_variance"]
+            }
             None => &["weight", "bias"],
         };
         let described = self.maker.describe(map, units, parts);
@@ -206,13 +208,15 @@ impl BatchNorm {
         }
     }
 
-    fn apply(&self, input: &Tensor, is_training: bool) -> Tensor {
+    fn apply(&self, input: &Tensor, pass: &Pass<'_>) -> Tensor {
+        let uses_batch = pass.uses_batch_statistics();
+        let moves_or_uses = pass.is_training() || !uses_batch;
         input.batch_norm(
             Some(&self.scale),
             Some(&self.offset),
-            Some(&self.running_mean),
-            Some(&self.running_variance),
-            is_training,
+            moves_or_uses.then_some(&self.running_mean),
+            moves_or_uses.then_some(&self.running_variance),
+            uses_batch,
             0.1,
             1e-5,
             true,
@@ -235,11 +239,11 @@ struct Convolution {
 }
 
 impl Convolution {
-    fn forward(&self, input: &Tensor, is_training: bool) -> Tensor {
+    fn forward(&self, input: &Tensor, pass: &Pass<'_>) -> Tensor {
         let mapped = self.map.apply(input);
         match &self.norm {
             Norm::None => mapped,
-            Norm::Batch(norm) => norm.apply(&mapped, is_training),
+            Norm::Batch(norm) => norm.apply(&mapped, pass),
             Norm::Planned(norm) => norm.apply(&mapped),
         }
     }
@@ -260,13 +264,12 @@ impl Block {
         activation: &dyn ActivationFunction,
         pass: &mut Pass<'_>,
     ) -> Tensor {
-        let is_training = pass.is_training();
-        let inner = activation.apply(&self.first.forward(input, is_training));
+        let inner = activation.apply(&self.first.forward(input, pass));
         pass.record(&inner);
-        let mapped = self.second.forward(&inner, is_training);
+        let mapped = self.second.forward(&inner, pass);
         let stream = match &self.shortcut {
             None => mapped + input,
-            Some(shortcut) => mapped + shortcut.forward(input, is_training),
+            Some(shortcut) => mapped + shortcut.forward(input, pass),
         };
         let output = activation.apply(&stream);
         pass.record(&output);
@@ -287,7 +290,7 @@ struct ResNet {
 
 impl Network for ResNet {
     fn forward(&self, observations: &Tensor, pass: &mut Pass<'_>) -> Tensor {
-        let mapped = self.stem.forward(observations, pass.is_training());
+        let mapped = self.stem.forward(observations, pass);
         let mut stream = self.activation.apply(&mapped);
         pass.record(&stream);
         if self.pools {

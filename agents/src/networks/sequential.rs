@@ -2,7 +2,10 @@
 
 use pliant_core::{
     error::{Error, Result},
-    network::{Activation, HiddenLayer, Network, NetworkPlan, NetworkSpec, NormPosition, Pass},
+    network::{
+        Activation, ActivationFunction, HiddenLayer, Network, NetworkPlan, NetworkSpec,
+        NormPosition, Pass,
+    },
     tch::Tensor,
     variables::VariableSource,
 };
@@ -64,6 +67,22 @@ impl Recipes {
         self
     }
 
+    /// An error if a network of plain layers has no place for something planned.
+    pub fn check_plan(&self, plan: &NetworkPlan) -> Result<(), String> {
+        let is_affine_after = plan
+            .norm
+            .is_some_and(|norm| norm.affine && norm.position == NormPosition::AfterActivation);
+        let planned = plan.activation.as_ref().map(|planned| planned.function.copies());
+        if is_affine_after && planned.unwrap_or_else(|| self.activation.copies()) > 1 {
+            return Err(
+                "an affine normalisation after an activation with several outputs per unit has no \
+                 place here: put it before the activation, or take `affine = false`"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
     /// Makes the network. An error if a kernel does not fit its input.
     pub fn build(
         &self,
@@ -119,21 +138,6 @@ fn make_layer(
     hidden.push(maker.describe_layer(name, &layer, map.units()));
     *shape = [vec![map.units() * maker.copies()], spatial].concat();
     Ok(layer)
-}
-
-/// An error if a network of plain layers has no place for something planned.
-pub(super) fn check_plan(plan: &NetworkPlan) -> Result<(), String> {
-    let is_affine_after =
-        plan.norm.is_some_and(|norm| norm.affine && norm.position == NormPosition::AfterActivation);
-    let copies = plan.activation.as_ref().map_or(1, |planned| planned.function.copies());
-    if is_affine_after && copies > 1 {
-        return Err(
-            "an affine normalisation after an activation with several outputs per unit has \
-                    no place here: put it before the activation, or take `affine = false`"
-                .to_owned(),
-        );
-    }
-    Ok(())
 }
 
 /// Hidden layers and a linear output layer, applied one after the other.

@@ -5,6 +5,8 @@ use std::f64::consts::SQRT_2;
 
 use tch::{Device, Kind, Tensor};
 
+use super::Target;
+
 /// A distribution for each action.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Categorical {
@@ -85,13 +87,33 @@ impl Support {
     /// nearness: f32 `[batch, bins]`.
     fn project(&self, values: &Tensor, mass: &Tensor) -> Tensor {
         let atoms = self.atoms(values.device());
-        let distance = values.clamp(self.min, self.max).unsqueeze(-1) - atoms;
-        let nearness = (distance.abs() / -self.spacing() + 1.0).clamp(0.0, 1.0);
-        (mass.unsqueeze(-1) * nearness).sum_dim_intlist([1i64].as_slice(), false, Kind::Float)
+        let values = values.clamp(self.min, self.max);
+        let some = |values: &Tensor, mass: &Tensor| {
+            let nearness =
+                ((values.unsqueeze(-1) - &atoms).abs() / -self.spacing() + 1.0).clamp(0.0, 1.0);
+            (mass.unsqueeze(-1) * nearness).sum_dim_intlist([1i64].as_slice(), false, Kind::Float)
+        };
+        // A few transitions at a time where all pairs of points and atoms would be too many at once.
+        let count = (MOST_PAIRS / (values.size()[1] * self.bins)).max(1);
+        let parts: Vec<Tensor> = values
+            .split(count, 0)
+            .iter()
+            .zip(mass.split(count, 0))
+            .map(|(values, mass)| some(values, &mass))
+            .collect();
+        Tensor::cat(&parts, 0)
+    }
+
+    /// 1 where f32 values lie outside, else 0.
+    fn is_outside(&self, values: &Tensor) -> Tensor {
+        values.lt(self.min).logical_or(&values.gt(self.max)).to_kind(Kind::Float)
     }
 }
 
 const MAX_BINS: u32 = 65_536;
+
+/// Pairs of points and atoms that are looked at together: 64 MB of distances.
+const MOST_PAIRS: i64 = 1 << 24;
 
 impl Categorical {
     /// f32 `[batch, actions, bins]` of outputs f32 `[batch, actions * bins]`.
@@ -113,24 +135,30 @@ impl Categorical {
         probabilities.matmul(&values)
     }
 
-    /// The target's mean, f32 `[batch]`, and distribution, f32 `[batch, bins]`.
+    /// See [`Head::target`](super::Head::target).
     pub(super) fn target(
         &self,
         r_t: &Tensor,
         discount_t: &Tensor,
         outputs_t: &Tensor,
         a_t: &Tensor,
-    ) -> (Tensor, Tensor) {
+    ) -> Target {
         let chosen = take_action(&self.logits(outputs_t), a_t).softmax(-1, Kind::Float);
         if self.encoding == Encoding::Distributional {
             let atoms = self.support.atoms(r_t.device());
             let moved = r_t.unsqueeze(1) + discount_t.unsqueeze(1) * atoms;
+            let outside = (self.support.is_outside(&moved) * &chosen).sum_dim_intlist(
+                [1i64].as_slice(),
+                false,
+                Kind::Float,
+            );
             let distribution = self.support.project(&moved, &chosen);
-            return (self.mean_of(&distribution), distribution);
+            let value = self.mean_of(&distribution);
+            return Target { value, distribution: Some(distribution), outside: Some(outside) };
         }
         let value = r_t + discount_t * self.mean_of(&chosen);
-        let distribution = self.encode(&value);
-        (value, distribution)
+        let (distribution, outside) = (self.encode(&value), self.support.is_outside(&value));
+        Target { value, distribution: Some(distribution), outside: Some(outside) }
     }
 
     /// f32 `[batch, bins]` of scalar targets f32 `[batch]`; what lies outside the support is taken for
@@ -236,6 +264,28 @@ mod tests {
             0.0, 0.0, 0.0, 0.0, 1.0,
         ]);
         assert_close(&target.value, &[0.25, 0.1, 1.0]);
+        assert_close(&target.outside.expect("categorical"), &[0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn many_transitions_are_projected_part_by_part() {
+        let support = Support::new(-1.0, 1.0, 1025).expect("valid");
+        let values = Tensor::linspace(-1.25, 1.25, 33 * 1025, (Kind::Float, Device::Cpu));
+        let values = values.reshape([33, 1025]);
+        let mass = Tensor::full([33, 1025], 1.0 / 1025.0, (Kind::Float, Device::Cpu));
+        let projected = support.project(&values, &mass);
+        assert_eq!(projected.size(), [33, 1025]);
+        for row in [0, 20, 32] {
+            let alone = support.project(&values.narrow(0, row, 1), &mass.narrow(0, row, 1));
+            assert!(projected.narrow(0, row, 1).equal(&alone), "row {row}");
+        }
+        assert_close(
+            &projected
+                .sum_dim_intlist([1i64].as_slice(), false, Kind::Double)
+                .to_kind(Kind::Float)
+                .narrow(0, 0, 1),
+            &[1.0],
+        );
     }
 
     #[test]

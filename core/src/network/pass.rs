@@ -28,23 +28,42 @@ impl Taps {
 #[derive(Debug, Default)]
 pub struct Pass<'a> {
     taps: Option<&'a mut Taps>,
-    training: Option<&'a mut Stream>,
+    mode: Mode<'a>,
+}
+
+#[derive(Debug, Default)]
+enum Mode<'a> {
+    #[default]
+    Evaluation,
+    BesideTraining,
+    Training(&'a mut Stream),
 }
 
 impl<'a> Pass<'a> {
     /// A pass that changes nothing and draws nothing.
     pub fn evaluation(taps: Option<&'a mut Taps>) -> Self {
-        Self { taps, training: None }
+        Self { taps, mode: Mode::Evaluation }
+    }
+
+    /// A pass that reads the batch as a training pass does, but changes nothing and draws nothing.
+    pub fn beside_training(taps: Option<&'a mut Taps>) -> Self {
+        Self { taps, mode: Mode::BesideTraining }
     }
 
     /// A pass whose loss is learned from: dropout draws from `stream`, running statistics move.
     pub fn training(stream: &'a mut Stream, taps: Option<&'a mut Taps>) -> Self {
-        Self { taps, training: Some(stream) }
+        Self { taps, mode: Mode::Training(stream) }
     }
 
     /// True if the loss of this pass is learned from.
     pub fn is_training(&self) -> bool {
-        self.training.is_some()
+        matches!(self.mode, Mode::Training(_))
+    }
+
+    /// True if a normalisation over the batch takes the statistics of this batch, not the running ones
+    /// (which move only if it [is for training](Self::is_training)).
+    pub fn uses_batch_statistics(&self) -> bool {
+        !matches!(self.mode, Mode::Evaluation)
     }
 
     /// Called by networks with each hidden layer's output, f32 `[batch, copies * units, ..]`.
@@ -64,8 +83,8 @@ impl<'a> Pass<'a> {
     /// Dropout (Srivastava et al., 2014): in training each value is kept with probability `1 - rate`
     /// and divided by it, otherwise all pass unchanged.
     pub fn dropout(&mut self, input: &Tensor, rate: f64) -> Tensor {
-        match &mut self.training {
-            Some(stream) if rate > 0.0 => {
+        match &mut self.mode {
+            Mode::Training(stream) if rate > 0.0 => {
                 let mask = stream.mask(&input.size(), 1.0 - rate).to_device(input.device());
                 input * mask / (1.0 - rate)
             }

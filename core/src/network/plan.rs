@@ -17,6 +17,8 @@ pub struct NetworkPlan {
     pub head: Head,
     /// Layers whose weights are divided by their spectral norm.
     pub spectral: Vec<SpectralNorm>,
+    /// Who puts an optimiser in the place of the configured one.
+    pub optimizer: Option<&'static str>,
     /// Further linear outputs of the features, trained by whoever planned them.
     pub auxiliary: Vec<AuxiliaryHead>,
     /// Plasticity injection may take place later.
@@ -54,6 +56,14 @@ impl NetworkPlan {
         Ok(())
     }
 
+    /// Plans an optimiser in the place of the configured one. An error if there is one already.
+    pub fn set_optimizer(&mut self, kind: &'static str) -> Result<(), String> {
+        match self.optimizer.replace(kind) {
+            None => Ok(()),
+            Some(present) => Err(format!("`{present}` already takes the optimiser's place")),
+        }
+    }
+
     /// What the weight of this layer is divided by, if it was planned.
     pub fn spectral_norm_of(&self, layer: &str) -> Option<&SpectralNorm> {
         self.spectral.iter().find(|norm| norm.layers.iter().any(|name| name == layer))
@@ -66,7 +76,7 @@ impl NetworkPlan {
             (self.activation.is_some(), "another activation"),
             (!self.spectral.is_empty(), "spectral normalisation"),
             (!self.auxiliary.is_empty(), "auxiliary heads"),
-            (self.is_injected, "plasticity injection"),
+            (self.expects_injection || self.is_injected, "plasticity injection"),
         ];
         changes.into_iter().find_map(|(is_planned, name)| is_planned.then_some(name))
     }
@@ -148,6 +158,8 @@ pub struct SpectralNorm {
     pub layers: Vec<String>,
     /// The spectral norm that the weights then have.
     pub norm: f64,
+    /// Power iterations after each update.
+    pub iterations: u32,
 }
 
 /// Linear outputs of the features that the output layer reads: variables `name/weight`

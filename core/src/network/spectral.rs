@@ -17,14 +17,22 @@ pub struct PowerIteration {
 }
 
 impl PowerIteration {
-    /// One step from the estimate `u`; no gradient flows through it.
+    /// One step from the estimate `u` (which stays where the weight leads nowhere, as at 0); no gradient
+    /// flows through it.
     pub fn step(weight: &Tensor, u: &Tensor) -> Self {
         no_grad(|| {
             let matrix = weight.detach().flatten(1, -1);
-            let v = unit(&matrix.transpose(0, 1).mv(u));
-            let u = unit(&matrix.mv(&v));
+            let any =
+                Tensor::full_like(&matrix.select(0, 0), 1.0 / (matrix.size()[1] as f64).sqrt());
+            let v = unit(&matrix.transpose(0, 1).mv(u), &any);
+            let u = unit(&matrix.mv(&v), u);
             Self { u, v }
         })
+    }
+
+    /// So many steps from the estimate `u`.
+    pub fn steps(weight: &Tensor, u: &Tensor, count: u32) -> Tensor {
+        (0..count).fold(u.shallow_clone(), |u, _| Self::step(weight, &u).u)
     }
 
     /// `u^T W v`, a scalar tensor through which the gradient reaches the weight.
@@ -33,16 +41,30 @@ impl PowerIteration {
     }
 }
 
-/// Scaled to length 1, unless it is zero.
-fn unit(vector: &Tensor) -> Tensor {
-    let length = vector.square().sum(Kind::Float).sqrt().clamp_min(1e-12);
-    vector / length
+/// Scaled to length 1; `otherwise` if it has none.
+fn unit(vector: &Tensor, otherwise: &Tensor) -> Tensor {
+    let length = vector.square().sum(Kind::Float).sqrt();
+    (vector / &length).where_self(&length.gt(1e-12), otherwise)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::seeds::Seeds;
+
+    #[test]
+    fn at_zero_the_estimate_stays_and_there_is_still_a_gradient() {
+        let weight = Tensor::zeros([2, 4], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
+        let u = Tensor::from_slice(&[0.6f32, 0.8]);
+        let step = PowerIteration::step(&weight, &u);
+        assert!(step.u.equal(&u));
+        let sigma = step.sigma(&weight);
+        assert_eq!(sigma.double_value(&[]), 0.0);
+        sigma.backward();
+        // u v^T, with any v of length 1.
+        let length = weight.grad().square().sum(Kind::Float).double_value(&[]);
+        assert!((length - 1.0).abs() < 1e-6, "{length}");
+    }
 
     #[test]
     fn it_finds_the_largest_singular_value_and_its_gradient() {

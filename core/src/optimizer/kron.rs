@@ -281,6 +281,10 @@ impl Optimizer for Kron {
         self.config.learning_rate
     }
 
+    fn weight_decay(&self) -> f64 {
+        self.config.weight_decay
+    }
+
     fn set_learning_rate(&mut self, learning_rate: f64) {
         self.config.learning_rate = learning_rate;
     }

@@ -114,6 +114,14 @@ impl Intervention for Guarded<dyn Intervention> {
         attempt(|| self.part.after_backward(learner, hook))
     }
 
+    fn before_step(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        attempt(|| self.part.before_step(learner, hook))
+    }
+
+    fn after_step(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        attempt(|| self.part.after_step(learner, hook))
+    }
+
     fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         attempt(|| self.part.after_update(learner, hook))
     }

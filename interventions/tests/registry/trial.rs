@@ -149,7 +149,9 @@ impl Trial {
         let loss = head.loss(&outputs, &actions, &bootstrap, TdLoss::Huber).mean(Kind::Float);
         let batch = UpdateBatch { observations: &self.pictures, taps: &taps };
         let Self { learner, interventions, clock, metrics, .. } = self;
-        learner.update(loss, &batch, TARGET_PERIOD, interventions, clock, metrics)
+        learner
+            .update(loss, &batch, TARGET_PERIOD, interventions, clock, metrics)
+            .map(|losses| losses.total())
     }
 
     pub fn state(&self) -> StateDict {
