@@ -185,13 +185,21 @@ mod tests {
             PlasticityInjection::build(table)
         };
         let wrappers: [(&str, fn() -> Result<Box<dyn Intervention>, String>); 2] = [
-            ("upgd", || Upgd::build(UpgdConfig::default().into())),
+            ("upgd", || {
+                let silent = UpgdConfig { sigma: 0.0, ..UpgdConfig::default() };
+                Upgd::build(silent.into())
+            }),
             ("trac", || {
                 let visible = TracConfig { first_scale: 0.1, ..TracConfig::default() };
                 Trac::build(visible.into())
             }),
         ];
+        let observation = Tensor::from_slice(&[200u8]).reshape([1, 1, 1, 1]);
+        let outputs =
+            |setting: &Setting| numbers(&setting.learner.online.forward(&observation, None));
         for (name, wrapper) in wrappers {
+            let mut plain = Setting::with_several(vec![wrapper()], 4, 0.1);
+            plain.update(3);
             for is_first in [true, false] {
                 let parts = if is_first {
                     vec![wrapper(), at_three()]
@@ -200,6 +208,7 @@ mod tests {
                 };
                 let mut setting = Setting::with_several(parts, 4, 0.1);
                 setting.update(3);
+                assert_eq!(outputs(&setting), outputs(&plain), "{name}: injection changes nothing");
                 let learned = setting.numbers("injected/output/weight");
                 assert_eq!(learned, setting.numbers("injected_start/output/weight"), "{name}");
                 let frozen = setting.numbers("output/weight");
