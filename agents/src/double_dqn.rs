@@ -162,6 +162,13 @@ impl Agent for DoubleDqn {
         epsilon_greedy(epsilon, count, self.num_actions, stream, q_values)
     }
 
+    fn most_updates(&self, agent_steps: u64) -> u64 {
+        // The last step is not learned from any more.
+        let DoubleDqnConfig { update_every_agent_steps, learning_starts, .. } = self.config;
+        let (from, to) = (learning_starts.saturating_sub(1), agent_steps.saturating_sub(1));
+        crossings(update_every_agent_steps, from, to)
+    }
+
     fn learner(&self) -> &Learner {
         &self.learner
     }

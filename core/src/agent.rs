@@ -65,6 +65,9 @@ pub trait Agent: Checkpoint {
     /// The evaluation policy: epsilon-greedy on observations u8 `[n, channels, height, width]`.
     fn evaluate(&self, observations: &Tensor, epsilon: f64, stream: &mut Stream) -> Vec<usize>;
 
+    /// The most updates that an agent which is new makes in so many agent steps.
+    fn most_updates(&self, agent_steps: u64) -> u64;
+
     /// The networks and optimiser.
     fn learner(&self) -> &Learner;
 

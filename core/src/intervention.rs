@@ -53,6 +53,11 @@ pub trait Intervention: Checkpoint {
         Ok(())
     }
 
+    /// The first update with which it may do something.
+    fn first_update(&self) -> u64 {
+        1
+    }
+
     /// A term to add to the loss of the coming update: a scalar tensor. `learner.updates` does not
     /// count that update yet.
     fn extra_loss(&mut self, _learner: &Learner, _hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
@@ -135,6 +140,14 @@ impl Interventions {
                 .map_err(|error| format!("{label}: {error}"))?;
         }
         Ok(())
+    }
+
+    /// Those that do nothing within so many updates: what they are called in messages, and the first
+    /// update with which they would.
+    pub fn idle_within(&self, updates: u64) -> Vec<(&str, u64)> {
+        let firsts =
+            self.0.iter().map(|part| (part.label.as_str(), part.intervention.first_update()));
+        firsts.filter(|(_, first)| *first > updates).collect()
     }
 
     /// The terms that the interventions add to the loss, each a scalar, by tag.

@@ -140,6 +140,10 @@ impl ContinualBackprop {
 }
 
 impl Intervention for ContinualBackprop {
+    fn first_update(&self) -> u64 {
+        self.window.start_updates
+    }
+
     fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         if !self.window.contains(learner.updates) {
             return Ok(());

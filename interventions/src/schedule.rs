@@ -54,6 +54,10 @@ impl<E: Event> Intervention for OnSchedule<E> {
         self.event.after_build(learner, stream)
     }
 
+    fn first_update(&self) -> u64 {
+        self.schedule.first().unwrap_or(u64::MAX)
+    }
+
     fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         let waits = hook.ends_in_target_update && self.event.spares_target();
         if self.schedule.is_due(learner.updates) && !waits {
@@ -118,6 +122,10 @@ impl<P: Penalty> Intervention for InWindow<P> {
 
     fn after_build(&mut self, learner: &mut Learner, stream: &mut Stream) -> Result<(), String> {
         self.penalty.after_build(learner, stream)
+    }
+
+    fn first_update(&self) -> u64 {
+        self.window.start_updates
     }
 
     fn extra_loss(&mut self, learner: &Learner, hook: &mut Hook<'_>) -> Result<Option<Tensor>> {

@@ -127,6 +127,10 @@ impl Trac {
 }
 
 impl Intervention for Trac {
+    fn first_update(&self) -> u64 {
+        self.window.start_updates
+    }
+
     fn before_step(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
         self.before.clear();
         if !self.window.contains(learner.updates + 1) {

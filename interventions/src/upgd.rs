@@ -100,6 +100,10 @@ impl Upgd {
 }
 
 impl Intervention for Upgd {
+    fn first_update(&self) -> u64 {
+        self.window.start_updates
+    }
+
     fn before_step(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
         self.before.clear();
         if !self.window.contains(learner.updates + 1) {

@@ -76,6 +76,10 @@ impl WeightDecay {
 }
 
 impl Intervention for WeightDecay {
+    fn first_update(&self) -> u64 {
+        self.0.schedule.start_updates
+    }
+
     fn extra_loss(&mut self, learner: &Learner, _hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
         if !self.is_on(DecayForm::L2, learner.updates + 1) {
             return Ok(None);

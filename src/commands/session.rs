@@ -44,6 +44,7 @@ pub fn run(experiment: Experiment, directory: &RunDirectory, from: Option<&Loade
     let stop = stop_on_signals()?;
     let (config, provenance) = (experiment.config.clone(), provenance(&experiment));
     let evaluation_data = experiment.factory.evaluation_data();
+    warn_of_idleness(&experiment);
     let mut runner = Runner::new(experiment, directory.clone(), stop)?;
     if let Some(loaded) = from {
         runner.restore(loaded)?; // before anything in the run directory is changed
@@ -53,6 +54,26 @@ pub fn run(experiment: Experiment, directory: &RunDirectory, from: Option<&Loade
     let summary = runner.train(outputs(&config, directory, from)?)?;
     report(&summary, directory, &config, evaluation_data);
     Ok(())
+}
+
+/// Says what the budget is too small for: learning at all, or single interventions. A step takes at least
+/// one frame, so this is never said of a run that gets there.
+fn warn_of_idleness(experiment: &Experiment) {
+    let updates = experiment.agent.most_updates(experiment.config.run.budget_frames);
+    if updates == 0 {
+        let frames = experiment.config.run.budget_frames;
+        eprintln!(
+            "warning: nothing will be learned: `run.budget_frames` of {frames} ends before the agent's \
+             first update (`agent.learning_starts`)"
+        );
+        return;
+    }
+    for (label, first) in experiment.interventions.idle_within(updates) {
+        eprintln!(
+            "warning: {label} will do nothing: its first update would be {first}, and \
+             `run.budget_frames` allows at most {updates}"
+        );
+    }
 }
 
 fn outputs(config: &Config, directory: &RunDirectory, from: Option<&Loaded>) -> Outcome<Outputs> {

@@ -94,3 +94,40 @@ fn what_does_not_go_together_or_fit_is_refused_before_the_first_frame() {
     refused(&["trac:betas=[]"], &["`betas`"]);
     refused(&["weight_decay:form=l3"], &["form", "l2", "decoupled"]);
 }
+
+#[test]
+fn what_the_budget_is_too_small_for_is_said() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let with = ["--with", "plasticity_injection", "--with", "redo:every_updates=10"];
+    let ran = pliant(folder.path(), &short_mnist("late", &with));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let warnings: Vec<&str> = ran.err.lines().filter(|line| line.contains("warning")).collect();
+    assert_eq!(warnings.len(), 1, "{}", ran.err);
+    for word in ["interventions[0]", "`plasticity_injection`", "3125000"] {
+        assert!(warnings[0].contains(word), "{}", warnings[0]);
+    }
+    let nothing = ["--set", "agent.learning_starts=1600", "--set", "agent.replay_capacity=2000"];
+    let ran = pliant(folder.path(), &short_mnist("nothing", &nothing));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("warning: nothing will be learned"), "{}", ran.err);
+}
+
+#[test]
+fn what_an_intervention_adds_to_the_loss_is_logged_beside_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let with = ["--with", "weight_decay:coefficient=0.5", "--with", "two_hot:min=-0.5,max=0.5"];
+    succeeds(folder.path(), &short_mnist("run", &with));
+    let metrics = fs::read_to_string(folder.path().join("run/metrics.csv")).expect("written");
+    let first = |tag: &str| {
+        let line = metrics.lines().find(|line| line.contains(&format!(",{tag},")));
+        let value = line.and_then(|line| line.rsplit(',').next());
+        value.and_then(|value| value.parse::<f64>().ok()).unwrap_or_else(|| panic!("no {tag}"))
+    };
+    // Half the sum of squares of 25,000 weights within 1 / 28 and some larger ones; the cross-entropy of
+    // an even guess over 51 bins is ln 51 = 3.93.
+    assert!(first("train/penalty/weight_decay") > 10.0, "{metrics}");
+    assert!((3.8..4.0).contains(&first("train/loss")), "{metrics}");
+    // Rewards of 1 lie outside of the support.
+    let outside = first("train/outside_support");
+    assert!((0.01..=1.0).contains(&outside), "{outside}");
+}

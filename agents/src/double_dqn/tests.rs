@@ -184,7 +184,10 @@ fn updates_are_made_by_crossings_of_agent_steps() {
     let updates_after = |num_envs: usize, steps| {
         let mut run = Run::new(small(), num_envs);
         run.run(steps);
-        (run.clock.agent_steps, run.clock.updates)
+        let (agent_steps, updates) = (run.clock.agent_steps, run.clock.updates);
+        let most = run.agent.most_updates(agent_steps);
+        assert!(updates == most || updates < most && num_envs > 1, "{updates}, at most {most}");
+        (agent_steps, updates)
     };
     assert_eq!(updates_after(1, 20), (20, 0), "the 20th was observed after learning");
     assert_eq!(updates_after(1, 21), (21, 1));

@@ -105,6 +105,13 @@ impl Intervention for Guarded<dyn Intervention> {
         caught(|| self.part.after_build(learner, stream))
     }
 
+    fn first_update(&self) -> u64 {
+        panic_text(|| self.part.first_update()).unwrap_or_else(|text| {
+            self.pending.set(Some(text));
+            1
+        })
+    }
+
     fn extra_loss(&mut self, learner: &Learner, hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
         self.tell()?; // of the forward pass that this loss is of
         attempt(|| self.part.extra_loss(learner, hook))

@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_is_written_out_reads_the_same() {
-        for text in ["", "every_updates = 5", "at_updates = [3, 9]\non_target_update = true"] {
+        for text in ["", "every_updates = 5", "at_updates = [30, 90]\non_target_update = true"] {
             let parsed = parse(text).expect("valid");
             let written = toml::to_string(&parsed).expect("plain data");
             assert_eq!(parse(&written).expect("just written"), parsed, "{written}");

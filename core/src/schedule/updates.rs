@@ -53,6 +53,17 @@ impl UpdateSchedule {
         self.on_target_update && self.is_open(updates) && !self.is_due(updates)
     }
 
+    /// The first update after which it may act; `None` if it never does.
+    pub fn first(&self) -> Option<u64> {
+        let from = self.start_updates.max(1);
+        let periodic = (self.every_updates > 0)
+            .then(|| from.div_ceil(self.every_updates).saturating_mul(self.every_updates));
+        let single = self.at_updates.iter().copied().filter(|at| self.is_open(*at));
+        let on_target = self.on_target_update.then_some(from);
+        let all = single.chain(periodic).chain(on_target);
+        all.filter(|updates| *updates > 0 && self.is_open(*updates)).min()
+    }
+
     fn is_open(&self, updates: u64) -> bool {
         is_within(self.start_updates, self.end_updates, updates)
     }
@@ -77,7 +88,29 @@ impl ScheduleSettings for UpdateSchedule {
         if self.at_updates.contains(&0) {
             return Err("`at_updates` has a 0, expected numbers of updates from 1".to_owned());
         }
-        check_window(self.start_updates, self.end_updates)
+        check_window(self.start_updates, self.end_updates)?;
+        if let Some(outside) = self.at_updates.iter().find(|at| !self.is_open(**at)) {
+            return Err(format!("`at_updates` has {outside}, which {}", self.outside()));
+        }
+        match self.first() {
+            Some(_) => Ok(()),
+            None => Err(format!(
+                "it would never act: its first time is update {}, which {}",
+                self.every_updates.max(self.start_updates),
+                self.outside()
+            )),
+        }
+    }
+}
+
+impl UpdateSchedule {
+    /// How an update lies outside the window, for messages.
+    fn outside(&self) -> String {
+        let end = match self.end_updates {
+            0 => String::new(),
+            end => format!(" and the `end_updates` of {end}"),
+        };
+        format!("lies outside the `start_updates` of {}{end}", self.start_updates)
     }
 }
 
@@ -145,6 +178,28 @@ mod tests {
         };
         assert_eq!(due(&schedule, 20), [6, 7]);
         assert_eq!(due(&UpdateSchedule::on_target_update(), 20), [0u64; 0]);
+    }
+
+    #[test]
+    fn the_first_time_is_the_least_within_the_window() {
+        let first = |schedule: &UpdateSchedule| schedule.first();
+        assert_eq!(first(&UpdateSchedule::every(3)), Some(3));
+        let late = UpdateSchedule { start_updates: 7, ..UpdateSchedule::every(3) };
+        assert_eq!(first(&late), Some(9));
+        assert_eq!(first(&UpdateSchedule { at_updates: vec![8, 20, 5], ..late.clone() }), Some(8));
+        assert_eq!(first(&UpdateSchedule { end_updates: 8, ..late }), None);
+        assert_eq!(first(&UpdateSchedule::on_target_update()), Some(1));
+    }
+
+    #[test]
+    fn what_can_never_act_is_refused() {
+        let schedule = UpdateSchedule { at_updates: vec![5, 30], ..UpdateSchedule::default() };
+        schedule.check().expect("both are open");
+        let message = UpdateSchedule { start_updates: 6, ..schedule }.check().expect_err("5 < 6");
+        assert!(message.contains("`at_updates` has 5"), "{message}");
+        let short = UpdateSchedule { end_updates: 500, ..UpdateSchedule::every(1000) };
+        let message = short.check().expect_err("ends before");
+        assert!(message.contains("update 1000") && message.contains("of 500"), "{message}");
     }
 
     #[test]
