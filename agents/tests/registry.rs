@@ -219,7 +219,8 @@ fn every_parameter_gets_a_gradient_from_the_outputs() {
         outputs.square().sum(Kind::Float).backward();
         let auxiliary = &model.spec().plan.auxiliary;
         for (name, variable) in model.variables().parameters() {
-            let is_read = !auxiliary.iter().any(|head| name.starts_with(&head.name));
+            let is_read =
+                !auxiliary.iter().any(|head| name.starts_with(&format!("{}/", head.name)));
             assert_eq!(variable.grad().defined(), is_read, "{label}: {name}");
         }
     });

@@ -18,6 +18,7 @@ pub mod optimizer;
 pub mod plugin;
 pub mod prelude;
 pub mod probe;
+pub mod ranges;
 pub mod registry;
 pub mod schedule;
 pub mod seeds;

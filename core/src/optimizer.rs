@@ -94,23 +94,6 @@ fn bias_correction(beta: f64, steps: &Tensor) -> Tensor {
     (-power.expm1()).to_kind(Kind::Float)
 }
 
-/// An error if a setting lies outside its range; `expected` says which range.
-fn require(holds: bool, key: &str, value: f64, expected: &str) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(format!("`{key}` is {value}, expected {expected}")) }
-}
-
-fn require_decay(key: &str, value: f64) -> Result<(), String> {
-    require((0.0..1.0).contains(&value), key, value, "at least 0 and below 1")
-}
-
-fn require_positive(key: &str, value: f64) -> Result<(), String> {
-    require(value.is_finite() && value > 0.0, key, value, "a number above 0")
-}
-
-fn require_not_negative(key: &str, value: f64) -> Result<(), String> {
-    require(value.is_finite() && value >= 0.0, key, value, "a number of at least 0")
-}
-
 #[cfg(test)]
 mod testing {
     use tch::{Device, Kind, Tensor, no_grad};

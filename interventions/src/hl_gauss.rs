@@ -4,10 +4,9 @@ use pliant_core::{
     head::{Categorical, Encoding, Head, Support},
     intervention::Intervention,
     network::NetworkPlan,
+    ranges::positive,
 };
 use serde::{Deserialize, Serialize};
-
-use crate::ranges::positive;
 
 /// HL-Gauss (Imani & White, 2018; Farebrother et al., 2024): each action's value is the mean of a
 /// histogram over a fixed range, learned by cross-entropy against a normal distribution around the

@@ -5,6 +5,7 @@ use pliant_core::{
     intervention::{Hook, Intervention},
     learner::Learner,
     network::{AuxiliaryHead, Model, NetworkPlan, Taps},
+    ranges::{not_negative, positive},
     schedule::{HasSchedule, Scheduled, UpdateWindow},
     seeds::Stream,
     state::{Checkpoint, StateDict},
@@ -12,10 +13,7 @@ use pliant_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ranges::{not_negative, positive},
-    schedule::{InWindow, Penalty},
-};
+use crate::schedule::{InWindow, Penalty};
 
 /// InFeR (Lyle et al., 2022): linear heads on the features have to go on predicting what they
 /// predicted when the network was made, times `scale`; `weight` times the squared error, summed over heads

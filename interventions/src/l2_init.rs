@@ -4,6 +4,7 @@ use pliant_core::{
     error::Result,
     intervention::{Hook, Intervention},
     learner::Learner,
+    ranges::not_negative,
     schedule::{HasSchedule, Scheduled, UpdateWindow},
     seeds::Stream,
     state::{Checkpoint, StateDict},
@@ -13,7 +14,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     memory::Memory,
-    ranges::not_negative,
     schedule::{InWindow, Penalty, sum},
 };
 

@@ -3,10 +3,9 @@
 use pliant_core::{
     intervention::Intervention,
     network::{NetworkPlan, Norm, NormKind, NormPosition},
+    ranges::positive,
 };
 use serde::{Deserialize, Serialize};
-
-use crate::ranges::positive;
 
 /// Layer normalisation (Ba et al., 2016) of every hidden layer, over all units of an observation; of
 /// a convolution over channels, rows and columns. In the network for good, so it has no schedule; target

@@ -12,7 +12,6 @@ mod memory;
 mod normalize_and_project;
 mod parseval;
 mod plasticity_injection;
-mod ranges;
 mod redo;
 mod redraw;
 mod reset_full;

@@ -5,6 +5,7 @@ use pliant_core::{
     intervention::{Hook, Intervention},
     learner::Learner,
     network::{NetworkPlan, Norm, NormKind, NormPosition},
+    ranges::positive,
     schedule::{HasSchedule, Scheduled, UpdateSchedule},
     seeds::Stream,
     state::{Checkpoint, StateDict},
@@ -14,7 +15,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     memory::Memory,
-    ranges::positive,
     schedule::{Event, OnSchedule},
 };
 

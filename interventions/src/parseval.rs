@@ -4,15 +4,13 @@ use pliant_core::{
     error::Result,
     intervention::{Hook, Intervention},
     learner::Learner,
+    ranges::{not_negative, positive},
     schedule::{HasSchedule, Scheduled, UpdateWindow},
     tch::{Kind, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ranges::{not_negative, positive},
-    schedule::{InWindow, Penalty, sum},
-};
+use crate::schedule::{InWindow, Penalty, sum};
 
 /// Parseval regularisation (Cisse et al., 2017; Chung et al., 2024): for the weight of every
 /// hidden layer, as a matrix W [units, inputs * area], `coefficient * |W W^T - scale * I|^2` (Frobenius)

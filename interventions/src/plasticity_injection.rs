@@ -184,7 +184,8 @@ mod tests {
             table.schedule.at_updates = vec![3];
             PlasticityInjection::build(table)
         };
-        let wrappers: [(&str, fn() -> Result<Box<dyn Intervention>, String>); 2] = [
+        type Build = fn() -> Result<Box<dyn Intervention>, String>;
+        let wrappers: [(&str, Build); 2] = [
             ("upgd", || {
                 let silent = UpgdConfig { sigma: 0.0, ..UpgdConfig::default() };
                 Upgd::build(silent.into())

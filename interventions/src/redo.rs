@@ -5,13 +5,13 @@ use pliant_core::{
     intervention::{Hook, Intervention},
     learner::Learner,
     network::HiddenLayer,
+    ranges::not_negative,
     schedule::{HasSchedule, Scheduled, UpdateSchedule},
     tch::{Kind, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ranges::not_negative,
     schedule::{Event, OnSchedule},
     units::{redraw_incoming, silence_outgoing},
 };

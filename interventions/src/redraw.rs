@@ -80,15 +80,3 @@ pub(crate) fn is_of(layers: &[String], variable: &str) -> bool {
     };
     layers.iter().any(is_below)
 }
-
-/// An error unless the network has all these layers.
-pub(crate) fn check_layers(model: &Model, layers: &[String]) -> Result<(), String> {
-    let known = model.layers();
-    match layers.iter().find(|layer| !known.contains(layer)) {
-        None => Ok(()),
-        Some(unknown) => {
-            let known: Vec<String> = known.iter().map(|layer| format!("`{layer}`")).collect();
-            Err(format!("no layer `{unknown}`, expected some of {}", known.join(", ")))
-        }
-    }
-}

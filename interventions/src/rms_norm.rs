@@ -3,10 +3,9 @@
 use pliant_core::{
     intervention::Intervention,
     network::{NetworkPlan, Norm, NormKind, NormPosition},
+    ranges::positive,
 };
 use serde::{Deserialize, Serialize};
-
-use crate::ranges::positive;
 
 /// RMSNorm (Zhang & Sennrich, 2019, equation 4) of every hidden layer: all units of an observation are
 /// divided by their root mean square. In the network for good, so it has no schedule; target network

@@ -5,14 +5,14 @@ use pliant_core::{
     intervention::{Hook, Intervention},
     learner::Learner,
     network::Model,
+    ranges::{not_negative, share},
     schedule::{HasSchedule, Scheduled, UpdateSchedule},
     seeds::Stream,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ranges::{not_negative, share},
-    redraw::{check_layers, fresh, is_of, refuse_injection},
+    redraw::{fresh, is_of, refuse_injection},
     schedule::{Event, OnSchedule},
 };
 
@@ -76,7 +76,7 @@ pub(crate) fn shrink_and_perturb(
 impl Event for ShrinkAndPerturb {
     fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
         refuse_injection(learner)?;
-        check_layers(&learner.online, &self.0.layers)
+        learner.online.check_layers(&self.0.layers)
     }
 
     fn spares_target(&self) -> bool {

@@ -4,13 +4,13 @@ use pliant_core::{
     error::Result,
     intervention::{Hook, Intervention},
     learner::Learner,
+    ranges::share,
     schedule::{HasSchedule, Scheduled, UpdateSchedule},
     seeds::Stream,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ranges::share,
     redraw::refuse_injection,
     schedule::{Event, OnSchedule},
     shrink_and_perturb::shrink_and_perturb,

@@ -3,10 +3,9 @@
 use pliant_core::{
     intervention::Intervention,
     network::{NetworkPlan, SpectralNorm as Planned},
+    ranges::positive,
 };
 use serde::{Deserialize, Serialize};
-
-use crate::ranges::positive;
 
 /// Spectral normalisation (Miyato et al., 2018, equation 8): the weights of chosen layers are divided
 /// by their largest singular value, found by power iteration; a convolution's weight is seen as the

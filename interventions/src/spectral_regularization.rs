@@ -5,6 +5,7 @@ use pliant_core::{
     intervention::{Hook, Intervention},
     learner::Learner,
     network::PowerIteration,
+    ranges::not_negative,
     schedule::{HasSchedule, Scheduled, UpdateWindow},
     state::{Checkpoint, StateDict},
     tch::{Kind, Tensor},
@@ -14,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use crate::{
     is_divided,
     memory::Memory,
-    ranges::not_negative,
     schedule::{InWindow, Penalty, sum},
 };
 

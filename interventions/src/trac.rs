@@ -6,13 +6,14 @@ use pliant_core::{
     error::{Error, Result},
     intervention::{Hook, Intervention},
     learner::Learner,
+    ranges::positive,
     schedule::{HasSchedule, Scheduled, UpdateWindow},
     state::{Checkpoint, StateDict},
     tch::{Kind, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{memory::Memory, ranges::positive};
+use crate::memory::Memory;
 
 /// TRAC (Muppidi et al., 2024, algorithms 1 and 2) around the configured optimiser: parameters are kept at
 /// `reference + S * distance`, where the reference are the parameters before the first step, the

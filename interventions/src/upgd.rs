@@ -7,16 +7,14 @@ use pliant_core::{
     intervention::{Hook, Intervention},
     learner::Learner,
     network::Model,
+    ranges::{decay, not_negative},
     schedule::{HasSchedule, Scheduled, UpdateWindow},
     state::{Checkpoint, StateDict},
     tch::Tensor,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    memory::Memory,
-    ranges::{decay, not_negative},
-};
+use crate::memory::Memory;
 
 /// UPGD (Elsayed & Mahmood, 2024, algorithm 1): whatever step the optimiser makes, noise is added to it and
 /// the whole is multiplied by 1 - u for every single parameter, where u is the sigmoid of its utility, a

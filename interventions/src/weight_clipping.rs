@@ -5,15 +5,13 @@ use pliant_core::{
     intervention::{Hook, Intervention},
     learner::Learner,
     network::Model,
+    ranges::positive,
     schedule::{HasSchedule, Scheduled, UpdateSchedule},
     variables::Init,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ranges::positive,
-    schedule::{Event, OnSchedule},
-};
+use crate::schedule::{Event, OnSchedule};
 
 /// Weight clipping (Elsayed et al., 2024, algorithm 1): after every update the weights and biases of each
 /// layer are clipped to `kappa` times the bound that its weight is first drawn within: `kappa /

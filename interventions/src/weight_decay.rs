@@ -4,12 +4,13 @@ use pliant_core::{
     error::Result,
     intervention::{Hook, Intervention},
     learner::Learner,
+    ranges::not_negative,
     schedule::{HasSchedule, Scheduled, UpdateWindow},
     tch::{Kind, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{ranges::not_negative, schedule::sum};
+use crate::schedule::sum;
 
 /// Weight decay (Lyle et al., 2023, figures 6 and 8 to 14: L2 of 1e-5): `coefficient * sum theta^2` is added to the
 /// loss, or, decoupled, each update takes away `learning_rate * coefficient` of every parameter

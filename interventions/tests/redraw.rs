@@ -115,10 +115,10 @@ fn a_spectral_estimate_is_right_after_its_weight_was_drawn_anew_or_perturbed() {
 }
 
 /// Which layers of a network a reset of the last `count` draws anew, the last first.
-fn redrawn(architecture: Rc<dyn Architecture>, count: u32) -> Vec<String> {
+fn redrawn(architecture: &Rc<dyn Architecture>, count: u32) -> Vec<String> {
     let config = ResetHeadConfig { last_layers: count };
     let reset = ResetHead::build(Scheduled { config, schedule: every_update() });
-    let with = after_updates(Rc::clone(&architecture), vec![reset]);
+    let with = after_updates(Rc::clone(architecture), vec![reset]);
     let layers = with.online.layers();
     // A redraw reaches both networks alike; learning alone would leave the target as it was.
     let is_alike = |layer: &&String| {
@@ -134,7 +134,7 @@ fn last_layers_count_every_layer_of_a_residual_network() {
     let impala = impala.expect("valid");
     let expected = ["output", "dense", "section3/block2/conv2", "section3/block2/conv1"];
     for count in [1, 2, 4] {
-        assert_eq!(redrawn(Rc::clone(&impala), count), expected[..count as usize]);
+        assert_eq!(redrawn(&impala, count), expected[..count as usize]);
     }
     let expected = [
         "output",
@@ -144,7 +144,7 @@ fn last_layers_count_every_layer_of_a_residual_network() {
         "stage4/block1/shortcut",
         "stage4/block1/conv1",
     ];
-    assert_eq!(redrawn(resnet(), 6), expected);
+    assert_eq!(redrawn(&resnet(), 6), expected);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use pliant_core::{
     probe::{Probe, ProbeData},
     seeds::Stream,
     state::{Checkpoint, StateDict},
-    tch::{Kind, Tensor, no_grad},
+    tch::{Kind, no_grad},
 };
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +77,8 @@ impl Probe for DormantUnits {
         let _ = no_grad(|| learner.online.forward(&batch.s_tm1, Some(&mut taps)));
         let mut network = Count::default();
         for (layer, activation) in learner.online.hidden().iter().zip(taps.activations()) {
-            let activity = mean_activity(activation);
+            let activity = layer.mean_activity(activation).to_kind(Kind::Double);
+            let activity = Vec::try_from(&activity).expect("one number per unit");
             let scores = dormant_scores(&activity);
             let count = Count::of(&activity, &scores, self.config.tau);
             count.report(&format!("/{}", layer.name), metrics);
@@ -95,13 +96,6 @@ impl Checkpoint for DormantUnits {
     fn load(&mut self, _state: &StateDict) -> Result<()> {
         Ok(())
     }
-}
-
-/// `E|h_i|` of each unit of f32 `[batch, units, ..]`: the mean over all dimensions but the second.
-fn mean_activity(activation: &Tensor) -> Vec<f64> {
-    let others: Vec<i64> = (0..activation.dim() as i64).filter(|dim| *dim != 1).collect();
-    let mean = no_grad(|| activation.abs().mean_dim(others, false, Kind::Double));
-    Vec::try_from(&mean).expect("a flat f64 tensor")
 }
 
 /// `s_i = E|h_i| / mean_k E|h_k|` (Sokar et al., 2023, equation 1); all 0 in a layer without any
@@ -155,7 +149,7 @@ mod tests {
         optimizer::{Adam, AdamConfig},
         probe::Transitions,
         seeds::Seeds,
-        tch::Device,
+        tch::{Device, Tensor},
     };
 
     use super::*;
@@ -176,16 +170,6 @@ mod tests {
         assert_eq!(count(0.5), Count { units: 4, dormant: 2, dead: 1 });
         let silent = Count::of(&[0.0; 3], &[0.0; 3], 0.0);
         assert_eq!(silent, Count { units: 3, dormant: 3, dead: 3 });
-    }
-
-    #[test]
-    fn a_channels_activity_is_its_mean_over_batch_and_space() {
-        // [2 observations, 2 channels, 1, 2]; signs do not cancel.
-        let activation = Tensor::from_slice(&[1f32, -3.0, 0.0, 0.0, 2.0, 2.0, 0.0, 8.0]);
-        assert_eq!(mean_activity(&activation.reshape([2, 2, 1, 2])), [2.0, 2.0]);
-        // [2 observations, 3 units].
-        let activation = Tensor::from_slice(&[1f32, 0.0, 5.0, 3.0, 0.0, -5.0]).reshape([2, 3]);
-        assert_eq!(mean_activity(&activation), [2.0, 0.0, 5.0]);
     }
 
     /// Two observations of one pixel: black and white.

@@ -1,6 +1,10 @@
 //! ResNet-18.
 
+mod block;
+
 use std::rc::Rc;
+
+use block::{BatchNorm, Block, Convolution, Norm};
 
 use pliant_core::{
     error::Result,
@@ -9,14 +13,14 @@ use pliant_core::{
         NetworkSpec, Pass,
     },
     tch::Tensor,
-    variables::{Init, VariableSource},
+    variables::VariableSource,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     Initialization,
     maker::{Maker, Shape},
-    parts::{Map, Normalization},
+    parts::Normalization,
     residual::check_residual_plan,
     settings::{check_width, scaled},
     tail::{Tail, TailRecipe},
@@ -185,95 +189,6 @@ impl Builder<'_, '_> {
         let second = self.convolution(&part("conv2"), shape(units, 3, 1));
         self.describe(name, &part("conv2"), units, true);
         Block { first, second, shortcut }
-    }
-}
-
-/// Batch normalisation (Ioffe & Szegedy, 2015).
-#[derive(Debug)]
-struct BatchNorm {
-    scale: Tensor,
-    offset: Tensor,
-    running_mean: Tensor,
-    running_variance: Tensor,
-}
-
-impl BatchNorm {
-    fn make(maker: &mut Maker<'_, '_>, layer: &str, units: i64) -> Self {
-        let name = |part: &str| format!("{layer}/{part}");
-        Self {
-            scale: maker.variable(&name("norm_scale"), &[units], Init::Ones),
-            offset: maker.variable(&name("norm_offset"), &[units], Init::Zeros),
-            running_mean: maker.buffer(&name("running_mean"), &[units], Init::Zeros),
-            running_variance: maker.buffer(&name("running_variance"), &[units], Init::Ones),
-        }
-    }
-
-    fn apply(&self, input: &Tensor, pass: &Pass<'_>) -> Tensor {
-        let uses_batch = pass.uses_batch_statistics();
-        let moves_or_uses = pass.is_training() || !uses_batch;
-        input.batch_norm(
-            Some(&self.scale),
-            Some(&self.offset),
-            moves_or_uses.then_some(&self.running_mean),
-            moves_or_uses.then_some(&self.running_variance),
-            uses_batch,
-            0.1,
-            1e-5,
-            true,
-        )
-    }
-}
-
-#[derive(Debug)]
-enum Norm {
-    None,
-    Batch(BatchNorm),
-    Planned(Normalization),
-}
-
-/// A convolution with its normalisation, and no activation.
-#[derive(Debug)]
-struct Convolution {
-    map: Map,
-    norm: Norm,
-}
-
-impl Convolution {
-    fn forward(&self, input: &Tensor, pass: &Pass<'_>) -> Tensor {
-        let mapped = self.map.apply(input);
-        match &self.norm {
-            Norm::None => mapped,
-            Norm::Batch(norm) => norm.apply(&mapped, pass),
-            Norm::Planned(norm) => norm.apply(&mapped),
-        }
-    }
-}
-
-/// `act(conv2(act(conv1(x))) + shortcut(x))`.
-#[derive(Debug)]
-struct Block {
-    first: Convolution,
-    second: Convolution,
-    shortcut: Option<Convolution>,
-}
-
-impl Block {
-    fn forward(
-        &self,
-        input: &Tensor,
-        activation: &dyn ActivationFunction,
-        pass: &mut Pass<'_>,
-    ) -> Tensor {
-        let inner = activation.apply(&self.first.forward(input, pass));
-        pass.record(&inner);
-        let mapped = self.second.forward(&inner, pass);
-        let stream = match &self.shortcut {
-            None => mapped + input,
-            Some(shortcut) => mapped + shortcut.forward(input, pass),
-        };
-        let output = activation.apply(&stream);
-        pass.record(&output);
-        output
     }
 }
 

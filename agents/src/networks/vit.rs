@@ -1,14 +1,15 @@
 //! The vision transformer.
 
+mod block;
+
 use std::rc::Rc;
+
+use block::{Block, TokenNorm};
 
 use pliant_core::{
     error::{Error, Result},
-    network::{
-        Activation, ActivationFunction, Architecture, HiddenLayer, Network, NetworkPlan,
-        NetworkSpec, Pass,
-    },
-    tch::{Kind, Tensor},
+    network::{Activation, Architecture, HiddenLayer, Network, NetworkPlan, NetworkSpec, Pass},
+    tch::Tensor,
     variables::{Init, VariableSource},
 };
 use serde::{Deserialize, Serialize};
@@ -142,126 +143,6 @@ impl Architecture for Vit {
             None => Ok(()),
         }
     }
-}
-
-/// Layer normalisation of each token.
-#[derive(Debug)]
-struct TokenNorm {
-    scale: Tensor,
-    offset: Tensor,
-    names: [String; 2],
-}
-
-impl TokenNorm {
-    fn make(maker: &mut Maker<'_, '_>, name: &str, width: i64) -> Self {
-        let names = ["norm_scale", "norm_offset"].map(|part| format!("{name}/{part}"));
-        let scale = maker.variable(&names[0], &[width], Init::Ones);
-        let offset = maker.variable(&names[1], &[width], Init::Zeros);
-        Self { scale, offset, names }
-    }
-
-    /// f32 `[batch, tokens, width]`.
-    fn apply(&self, input: &Tensor) -> Tensor {
-        let shape = self.scale.size();
-        input.layer_norm(shape, Some(&self.scale), Some(&self.offset), 1e-5, true)
-    }
-}
-
-/// `x + attention(norm(x))`, then `x + feed_forward(norm(x))`.
-#[derive(Debug)]
-struct Block {
-    attention_norm: TokenNorm,
-    /// `[3 * width, width]`: queries, keys and values.
-    attention_in: Map,
-    attention_out: Map,
-    feed_forward_norm: TokenNorm,
-    feed_forward_in: Map,
-    feed_forward_out: Map,
-    activation: Rc<dyn ActivationFunction>,
-    heads: i64,
-    dropout: f64,
-}
-
-impl Block {
-    fn make(
-        maker: &mut Maker<'_, '_>,
-        name: &str,
-        config: &VitConfig,
-        hidden: &mut Vec<HiddenLayer>,
-    ) -> Self {
-        let [width, feed_forward, heads] =
-            [config.width, config.feed_forward, config.heads].map(i64::from);
-        let units = maker.units(feed_forward);
-        let part = |part: &str| format!("{name}/{part}");
-        let dense = |inputs, units| Shape::Dense { inputs, units };
-        let attention_norm = TokenNorm::make(maker, &part("attention"), width);
-        let attention_in = maker.map(&part("attention_in"), dense(width, 3 * width), true);
-        let attention_out = maker.map(&part("attention_out"), dense(width, width), true);
-        let feed_forward_norm = TokenNorm::make(maker, &part("feed_forward"), width);
-        let feed_forward_in = maker.map(&part("feed_forward_in"), dense(width, units), true);
-        let mut described = maker.describe(&part("feed_forward_in"), units, &["weight", "bias"]);
-        let read = units * maker.copies();
-        let feed_forward_out = maker.map(&part("feed_forward_out"), dense(read, width), true);
-        described.outgoing.push(maker.name(&part("feed_forward_out"), "weight"));
-        if let Some(stream) = hidden.iter_mut().find(|layer| layer.name == "patch") {
-            stream.outgoing.push(maker.name(&part("attention_in"), "weight"));
-            stream.outgoing.push(maker.name(&part("feed_forward_in"), "weight"));
-        }
-        hidden.push(described);
-        Self {
-            attention_norm,
-            attention_in,
-            attention_out,
-            feed_forward_norm,
-            feed_forward_in,
-            feed_forward_out,
-            activation: Rc::clone(maker.activation()),
-            heads,
-            dropout: config.dropout,
-        }
-    }
-
-    /// f32 `[batch, tokens, width]` to the same.
-    fn forward(&self, tokens: &Tensor, pass: &mut Pass<'_>) -> Tensor {
-        let attended = self.attend(&self.attention_norm.apply(tokens));
-        let tokens = tokens + pass.dropout(&attended, self.dropout);
-        let fed = self.feed_forward(&self.feed_forward_norm.apply(&tokens), pass);
-        tokens + pass.dropout(&fed, self.dropout)
-    }
-
-    /// Softmax attention with `1 / sqrt(width / heads)` (Vaswani et al., 2017, equation 1).
-    fn attend(&self, tokens: &Tensor) -> Tensor {
-        let [batch, count, width] = three(tokens);
-        let size = width / self.heads;
-        let by_head =
-            |part: &Tensor| part.reshape([batch, count, self.heads, size]).transpose(1, 2);
-        let mapped = on_tokens(&self.attention_in, tokens).chunk(3, -1);
-        let [queries, keys, values] = [0, 1, 2].map(|part| by_head(&mapped[part]));
-        let scores = queries.matmul(&keys.transpose(-2, -1)) / (size as f64).sqrt();
-        let mixed = scores.softmax(-1, Kind::Float).matmul(&values);
-        let joined = mixed.transpose(1, 2).reshape([batch, count, width]);
-        on_tokens(&self.attention_out, &joined)
-    }
-
-    fn feed_forward(&self, tokens: &Tensor, pass: &mut Pass<'_>) -> Tensor {
-        // Units come second wherever they are activated or recorded.
-        let mapped = on_tokens(&self.feed_forward_in, tokens).transpose(1, 2);
-        let activated = self.activation.apply(&mapped);
-        pass.record(&activated);
-        let kept = pass.dropout(&activated.transpose(1, 2), self.dropout);
-        on_tokens(&self.feed_forward_out, &kept)
-    }
-}
-
-/// A dense map on every token of f32 `[batch, tokens, inputs]`.
-fn on_tokens(map: &Map, tokens: &Tensor) -> Tensor {
-    let [batch, count, inputs] = three(tokens);
-    map.apply(&tokens.reshape([batch * count, inputs])).reshape([batch, count, -1])
-}
-
-fn three(tensor: &Tensor) -> [i64; 3] {
-    let size = tensor.size();
-    [size[0], size[1], size[2]]
 }
 
 /// Its hidden layers are the embedded patches, the feed-forward layers and the class token at the end.

@@ -15,7 +15,8 @@ pub(super) fn weighted(variables: &Variables) -> Vec<String> {
     variables.weights().filter_map(layer).collect()
 }
 
-fn unknown_layer<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+/// What is said of a layer that is not there.
+pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<String> = known.map(|layer| format!("`{layer}`")).collect();
     format!("no layer `{name}`, expected one of {}", known.join(", "))
 }
@@ -104,7 +105,7 @@ impl Choices {
             _ if self.known.iter().any(|layer| layer == name) => Ok(vec![name.to_owned()]),
             _ => {
                 let words = ["first", "first_dense", "last_hidden", "all"].into_iter();
-                Err(unknown_layer(name, words.chain(self.known.iter().map(String::as_str))))
+                Err(unknown(name, words.chain(self.known.iter().map(String::as_str))))
             }
         }
     }

@@ -157,6 +157,15 @@ impl Model {
         layers::weighted(&self.variables)
     }
 
+    /// An error unless the network has all these layers, that says which it has.
+    pub fn check_layers(&self, layers: &[String]) -> Result<(), String> {
+        let known = self.layers();
+        match layers.iter().find(|layer| !known.contains(layer)) {
+            None => Ok(()),
+            Some(unknown) => Err(layers::unknown(unknown, known.iter().map(String::as_str))),
+        }
+    }
+
     /// [`Self::layers`] without the auxiliary heads: the output layer is the last.
     pub fn main_layers(&self) -> Vec<String> {
         let auxiliary = &self.spec.plan.auxiliary;

@@ -3,12 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{
-    Moments, Optimizer, bias_correction, load_rate, require_decay, require_not_negative,
-    require_positive, save_rate,
-};
+use super::{Moments, Optimizer, bias_correction, load_rate, save_rate};
 use crate::{
     error::Result,
+    ranges,
     state::{Checkpoint, StateDict},
 };
 
@@ -60,12 +58,12 @@ pub struct Adam {
 impl Adam {
     /// An optimiser that has seen nothing yet.
     pub fn build(config: AdamConfig) -> Result<Box<dyn Optimizer>, String> {
-        require_positive("learning_rate", config.learning_rate)?;
-        require_decay("beta1", config.beta1)?;
-        require_decay("beta2", config.beta2)?;
-        require_not_negative("eps", config.eps)?;
-        require_not_negative("eps_root", config.eps_root)?;
-        require_not_negative("weight_decay", config.weight_decay)?;
+        ranges::positive("learning_rate", config.learning_rate)?;
+        ranges::decay("beta1", config.beta1)?;
+        ranges::decay("beta2", config.beta2)?;
+        ranges::not_negative("eps", config.eps)?;
+        ranges::not_negative("eps_root", config.eps_root)?;
+        ranges::not_negative("weight_decay", config.weight_decay)?;
         if config.eps == 0.0 && config.eps_root == 0.0 {
             return Err("`eps` and `eps_root` are both 0, expected one of them above 0".to_owned());
         }

@@ -11,12 +11,10 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{
-    Moments, Optimizer, bias_correction, load_rate, require, require_decay, require_not_negative,
-    require_positive, save_rate, step_each,
-};
+use super::{Moments, Optimizer, bias_correction, load_rate, save_rate, step_each};
 use crate::{
     error::Result,
+    ranges,
     seeds::{Seeds, Stream},
     state::{Checkpoint, StateDict},
     variables::Variables,
@@ -100,15 +98,15 @@ impl KronConfig {
     fn check(&self) -> Result<(), String> {
         let probability = self.min_update_probability;
         let is_share = (0.0..=1.0).contains(&probability);
-        require_positive("learning_rate", self.learning_rate)?;
-        require_decay("beta1", self.beta1)?;
-        require_not_negative("weight_decay", self.weight_decay)?;
-        require(is_share, "min_update_probability", probability, "0 to 1")?;
-        require_not_negative("update_probability_decay", self.update_probability_decay)?;
-        require_positive("precond_lr", self.precond_lr)?;
-        require(self.precond_lr < 1.0, "precond_lr", self.precond_lr, "a number below 1")?;
-        require_positive("precond_init_scale", self.precond_init_scale)?;
-        require_positive("trust_region_scale", self.trust_region_scale)
+        ranges::positive("learning_rate", self.learning_rate)?;
+        ranges::decay("beta1", self.beta1)?;
+        ranges::not_negative("weight_decay", self.weight_decay)?;
+        ranges::require(is_share, "min_update_probability", probability, "0 to 1")?;
+        ranges::not_negative("update_probability_decay", self.update_probability_decay)?;
+        ranges::positive("precond_lr", self.precond_lr)?;
+        ranges::require(self.precond_lr < 1.0, "precond_lr", self.precond_lr, "a number below 1")?;
+        ranges::positive("precond_init_scale", self.precond_init_scale)?;
+        ranges::positive("trust_region_scale", self.trust_region_scale)
     }
 
     /// The probability that this update, counted from 0, changes the preconditioners.

@@ -3,12 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{
-    Moments, Optimizer, load_rate, require, require_decay, require_not_negative, require_positive,
-    save_rate,
-};
+use super::{Moments, Optimizer, load_rate, save_rate};
 use crate::{
     error::Result,
+    ranges,
     state::{Checkpoint, StateDict},
 };
 
@@ -71,11 +69,16 @@ pub struct RmsProp {
 impl RmsProp {
     /// An optimiser that has seen nothing yet.
     pub fn build(config: RmsPropConfig) -> Result<Box<dyn Optimizer>, String> {
-        require_positive("learning_rate", config.learning_rate)?;
-        require_decay("decay", config.decay)?;
-        require_decay("momentum", config.momentum)?;
-        require_not_negative("eps", config.eps)?;
-        require(config.eps > 0.0 || !config.centered, "eps", config.eps, "above 0 if centered")?;
+        ranges::positive("learning_rate", config.learning_rate)?;
+        ranges::decay("decay", config.decay)?;
+        ranges::decay("momentum", config.momentum)?;
+        ranges::not_negative("eps", config.eps)?;
+        ranges::require(
+            config.eps > 0.0 || !config.centered,
+            "eps",
+            config.eps,
+            "above 0 if centered",
+        )?;
         let names: &[&str] = match (config.centered, config.momentum > 0.0) {
             (false, false) => &["square"],
             (true, false) => &["square", "mean"],

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Moments, Optimizer, load_rate, require_decay, require_positive, save_rate};
+use super::{Moments, Optimizer, load_rate, save_rate};
 use crate::{
     error::Result,
+    ranges,
     state::{Checkpoint, StateDict},
 };
 
@@ -41,8 +42,8 @@ pub struct Sgd {
 impl Sgd {
     /// An optimiser that has seen nothing yet.
     pub fn build(config: SgdConfig) -> Result<Box<dyn Optimizer>, String> {
-        require_positive("learning_rate", config.learning_rate)?;
-        require_decay("momentum", config.momentum)?;
+        ranges::positive("learning_rate", config.learning_rate)?;
+        ranges::decay("momentum", config.momentum)?;
         let names: &[&str] = if config.momentum > 0.0 { &["momentum"] } else { &[] };
         Ok(Box::new(Self {
             configured_rate: config.learning_rate,
