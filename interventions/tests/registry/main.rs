@@ -85,6 +85,9 @@ fn an_intervention_with_nothing_due_changes_no_bit() {
     for kind in kinds().into_iter().filter(|kind| has(kind, "start_updates")) {
         let mut later = lively(kind);
         later.insert("start_updates".to_owned(), 1_000_000.into());
+        if let Some(single) = later.get_mut("at_updates") {
+            *single = toml::Value::Array(vec![2_000_000.into()]);
+        }
         let mut waiting = Trial::new(&Network::mlp(), &[(kind, later.clone())], Device::Cpu, 0)
             .unwrap_or_else(|error| panic!("{kind}: {error}"));
         let plan_only = Box::new(PlanOnly(build(kind, &later)));
@@ -102,14 +105,16 @@ fn an_intervention_with_nothing_due_changes_no_bit() {
 #[test]
 fn an_end_ends_what_an_intervention_does() {
     for kind in kinds().into_iter().filter(|kind| has(kind, "end_updates")) {
-        // Ended before the first update that any of them acts after.
+        // Whatever acts from time to time acts at update 5 or 7 and not again; injection is once only.
         let mut short = lively(kind);
-        short.insert("end_updates".to_owned(), 1.into());
-        short.insert("start_updates".to_owned(), 1.into());
+        if short.contains_key("at_updates") {
+            continue;
+        }
+        short.insert("end_updates".to_owned(), 8.into());
         let mut over = Trial::new(&Network::mlp(), &[(kind, short)], Device::Cpu, 0).expect(kind);
         let mut unending = Trial::new(&Network::mlp(), &alone(kind), Device::Cpu, 0).expect(kind);
-        over.update(12);
-        unending.update(12);
+        over.update(20);
+        unending.update(20);
         assert_ne!(over.learner_bits(), unending.learner_bits(), "{kind}");
     }
 }
