@@ -65,7 +65,7 @@ pub struct ConfigArgs {
     /// Add an intervention: --with layer_norm:affine=false
     #[arg(long, value_name = "KIND[:k=v,..]")]
     with: Vec<String>,
-    /// Add a probe: --probe dormant_units:tau=0.1
+    /// Add a probe: --probe units:batch_size=2048
     #[arg(long, value_name = "KIND[:k=v,..]")]
     probe: Vec<String>,
     /// Root of all random streams (run.seed)

@@ -12,7 +12,7 @@ use pliant_core::{
     seeds::Seeds,
     tch::Device,
 };
-use pliant_envs::env::{EnvFactory, Role};
+use pliant_envs::env::{EnvFactory, KnownStates, Role};
 
 use crate::{
     config::{Config, KindTable},
@@ -32,6 +32,8 @@ pub struct Experiment {
     pub interventions: Interventions,
     /// Measure it.
     pub probes: Probes,
+    /// The states behind observations, where they are known and somebody measures.
+    pub states: Option<Arc<dyn KnownStates>>,
     /// Where all random streams come from.
     pub seeds: Seeds,
     /// Where the networks compute.
@@ -69,11 +71,14 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
     let context =
         AgentContext { env: factory.spec(), num_envs: config.run.num_envs, learner, seeds };
     let agent = agent_factory.build(context).map_err(|error| format!("[agent]: {error}"))?;
+    let states = if config.probes.is_empty() { None } else { factory.known_states() };
+    probes.fit(agent.learner(), states.as_deref())?;
     Ok(Experiment {
         config,
         factory,
         agent,
         interventions,
+        states,
         probes,
         seeds,
         device,

@@ -11,6 +11,7 @@ use std::{
 use pliant_core::{
     clock::{Clock, Every},
     metrics::Metrics,
+    probe::Subject,
     sink::Sink,
     state::StateDict,
 };
@@ -211,13 +212,14 @@ impl Runner {
             is_due(config.checkpoint.every_frames),
         );
         let agent = self.experiment.agent.as_ref();
-        self.experiment.probes.measure_due(
-            before,
-            &now,
-            agent.learner(),
-            agent.data(),
-            &mut metrics,
-        )?;
+        let subject = Subject {
+            learner: agent.learner(),
+            data: agent.data(),
+            states: self.experiment.states.as_deref(),
+            clock: &now,
+            watch: &self.outputs.progress,
+        };
+        self.experiment.probes.measure_due(before, &subject, &mut metrics)?;
         self.write_metrics(&metrics)?;
         if log {
             self.log()?;

@@ -81,7 +81,7 @@ impl DoubleDqn {
         let batch_size = self.config.batch_size as usize;
         let Some(batch) = self.replay.sample(batch_size, &mut self.sampling) else { return Ok(()) };
         let batch = batch.to_device(self.learner.online.device());
-        let target = self.target(&batch);
+        let target = double_q(&self.learner, &batch);
         let mut taps = Taps::default();
         let outputs =
             self.learner.online.forward_training(&batch.s_tm1, &mut self.dropout, Some(&mut taps));
@@ -95,15 +95,31 @@ impl DoubleDqn {
         self.window.add(&losses, &target, &select_action(&q_tm1, &batch.a_tm1));
         Ok(())
     }
+}
 
-    /// What `q_tm1[a_tm1]` should be.
-    fn target(&self, batch: &Transitions) -> Target {
-        let Learner { online, target, .. } = &self.learner;
-        no_grad(|| {
-            let value = target.forward(&batch.s_t, None);
-            let selector = online.forward(&batch.s_t, None);
-            double_q_target(online.head(), &batch.r_t, &batch.discount_t, &value, &selector)
-        })
+/// What `q_tm1[a_tm1]` should be.
+fn double_q(learner: &Learner, batch: &Transitions) -> Target {
+    let Learner { online, target, .. } = learner;
+    no_grad(|| {
+        let value = target.forward(&batch.s_t, None);
+        let selector = online.forward(&batch.s_t, None);
+        double_q_target(online.head(), &batch.r_t, &batch.discount_t, &value, &selector)
+    })
+}
+
+impl ProbeData for DoubleDqn {
+    fn len(&self) -> u64 {
+        self.replay.len() as u64
+    }
+
+    fn transitions(&self, batch: usize, stream: &mut Stream) -> Option<Transitions> {
+        self.replay.sample(batch, stream)
+    }
+
+    fn losses(&self, learner: &Learner, batch: &Transitions, taps: Option<&mut Taps>) -> Tensor {
+        let target = double_q(learner, batch);
+        let outputs = learner.online.forward(&batch.s_tm1, taps);
+        learner.online.head().loss(&outputs, &batch.a_tm1, &target, self.config.td_loss)
     }
 }
 
@@ -178,7 +194,7 @@ impl Agent for DoubleDqn {
     }
 
     fn data(&self) -> &dyn ProbeData {
-        &self.replay
+        self
     }
 
     fn exploration(&self, clock: &Clock) -> f64 {

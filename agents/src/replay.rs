@@ -10,7 +10,7 @@ use std::iter;
 use pliant_core::{
     envs::env::{EnvSpec, FrameShape, StackPadding, Step},
     error::{Error, Result},
-    probe::{ProbeData, Transitions},
+    probe::Transitions,
     seeds::Stream,
 };
 use rand::Rng;
@@ -172,12 +172,6 @@ impl Replay {
                 place.ring.write_stack(place.index + later, at);
             }
         })
-    }
-}
-
-impl ProbeData for Replay {
-    fn transitions(&self, batch: usize, stream: &mut Stream) -> Option<Transitions> {
-        self.sample(batch, stream)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every network against plain PyTorch modules: `scripts/golden/networks.py` wrote what to expect.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use pliant_core::{
     network::{
@@ -57,7 +57,7 @@ fn spectral() -> NetworkPlan {
 }
 
 fn crelu() -> NetworkPlan {
-    let function = Rc::new(Activation::Crelu);
+    let function = Arc::new(Activation::Crelu);
     let activation = Some(PlannedActivation { function, keeps_outputs: false });
     NetworkPlan { activation, ..NetworkPlan::default() }
 }

@@ -1,6 +1,6 @@
 //! What every registered network and agent must do.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use pliant_core::{
     conformance::check_settings,
@@ -41,7 +41,7 @@ fn spec([channels, height, width]: [usize; 3], plan: NetworkPlan) -> NetworkSpec
 }
 
 /// Every registered network with default settings, narrowed where it can be.
-fn networks() -> Vec<(&'static str, Rc<dyn Architecture>)> {
+fn networks() -> Vec<(&'static str, Arc<dyn Architecture>)> {
     let plugins = plugins();
     let narrow = |name: &str| match name {
         "cnn" | "impala" | "nature" | "resnet18" => "width = 0.125",
@@ -71,7 +71,7 @@ fn plans() -> Vec<NetworkPlan> {
         ..plan()
     };
     let activation = |activation: Activation, keeps_outputs| NetworkPlan {
-        activation: Some(PlannedActivation { function: Rc::new(activation), keeps_outputs }),
+        activation: Some(PlannedActivation { function: Arc::new(activation), keeps_outputs }),
         ..plan()
     };
     let support = Support::new(-1.0, 1.0, 5).expect("valid");
@@ -110,7 +110,7 @@ fn for_each_model(mut check: impl FnMut(&str, &Model, [usize; 3])) {
                 }
                 let mut stream = Seeds::new(0).stream("network");
                 let spec = spec(observation, plan);
-                let model = Model::new(Rc::clone(&architecture), spec, &mut stream, Device::Cpu)
+                let model = Model::new(Arc::clone(&architecture), spec, &mut stream, Device::Cpu)
                     .unwrap_or_else(|error| panic!("{label}: {error}"));
                 check(&label, &model, observation);
             }

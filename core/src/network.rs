@@ -24,7 +24,7 @@ use tch::Tensor;
 use crate::{error::Result, plugin::panic_text, variables::VariableSource};
 
 /// A hidden layer: its name and the variables around it, as interventions and probes address them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HiddenLayer {
     /// Name, for tags.
     pub name: String,
@@ -33,6 +33,8 @@ pub struct HiddenLayer {
     pub units: i64,
     /// Outputs per unit (see [`ActivationFunction::copies`]).
     pub copies: i64,
+    /// The greatest size that a unit's output can have, where the activation sets one.
+    pub bound: Option<f64>,
     /// Whether the units also reach later layers past the outgoing weights, by a skip connection: such
     /// a unit cannot be cut off by them.
     pub is_residual: bool,
@@ -44,7 +46,7 @@ pub struct HiddenLayer {
 }
 
 /// A function from observations to outputs, with its layers open to inspection.
-pub trait Network {
+pub trait Network: Send {
     /// `observations`: f32 `[batch, channels, height, width]` in 0..1. Returns f32 `[batch, outputs]`.
     /// Leaves each hidden layer's output with [`Pass::record`], in order, and what the output layer
     /// reads with [`Pass::record_features`].
@@ -90,7 +92,7 @@ impl NetworkSpec {
 }
 
 /// A kind of network with its settings: builds the same structure every time it is asked.
-pub trait Architecture: fmt::Debug {
+pub trait Architecture: fmt::Debug + Send + Sync {
     /// Builds a network whose variables all come from `variables`. An error if the settings do not
     /// fit the observations.
     fn build(

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Changes variables by their gradients.
-pub trait Optimizer: Checkpoint {
+pub trait Optimizer: Checkpoint + Send {
     /// One step on every variable that has a gradient.
     fn step(&mut self, variables: &Variables) {
         step_each(self, variables);

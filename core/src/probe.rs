@@ -1,5 +1,6 @@
 //! Probes: plug-ins that measure whether a network can still learn. They read only.
 
+use pliant_envs::env::KnownStates;
 use tch::{Device, Tensor};
 
 use crate::{
@@ -7,6 +8,7 @@ use crate::{
     error::{Error, Result},
     learner::Learner,
     metrics::Metrics,
+    network::Taps,
     seeds::{Seeds, Stream},
     state::{Checkpoint, StateDict},
 };
@@ -39,34 +41,99 @@ impl Transitions {
     }
 }
 
-/// Where probes take their data from: the replay, or a supervised stream.
+/// Where probes take their data from: the replay, or a supervised stream; and what is learned on it.
 pub trait ProbeData {
+    /// How many transitions there are to draw from.
+    fn len(&self) -> u64;
+
+    /// True if there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// `batch` transitions drawn uniformly by `stream`; `None` while there are none to draw from.
     fn transitions(&self, batch: usize, stream: &mut Stream) -> Option<Transitions>;
+
+    /// The loss that the learner learns from, of each transition, f32 `[batch]`, with a gradient for
+    /// the online network. Passes are for evaluation: nothing moves and nothing is dropped. `taps` are
+    /// those of the online network at `s_tm1`.
+    fn losses(&self, learner: &Learner, batch: &Transitions, taps: Option<&mut Taps>) -> Tensor;
+}
+
+/// What a probe looks at.
+pub struct Subject<'a> {
+    /// What learns.
+    pub learner: &'a Learner,
+    /// What it learns from.
+    pub data: &'a dyn ProbeData,
+    /// The states behind observations, where the task has such that are known.
+    pub states: Option<&'a dyn KnownStates>,
+    /// The present time.
+    pub clock: &'a Clock,
+    /// Whom a long measurement tells how far it is.
+    pub watch: &'a dyn Watch,
+}
+
+impl Subject<'_> {
+    /// `batch` transitions where the learner computes; or, while there are fewer to draw from, what a
+    /// probe answers then.
+    pub fn draw(&self, batch: usize, stream: &mut Stream) -> Result<Transitions, Measured> {
+        let there = self.data.len();
+        let drawn = self.data.transitions(batch, stream).filter(|_| there >= batch as u64);
+        let moved = drawn.map(|drawn| drawn.to_device(self.learner.online.device()));
+        moved.ok_or_else(|| Measured::NotYet(format!("{there} transitions of {batch} are there")))
+    }
+}
+
+/// Is told how far a measurement is.
+pub trait Watch {
+    /// `done` of `total` parts of the measurement `name` are done.
+    fn progress(&self, name: &str, done: u64, total: u64);
+}
+
+/// Nobody looks.
+impl Watch for () {
+    fn progress(&self, _name: &str, _done: u64, _total: u64) {}
+}
+
+/// Whether a probe could measure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Measured {
+    /// The results are in the metrics.
+    Done,
+    /// What it waits for; it is asked again until it is there.
+    NotYet(String),
 }
 
 /// A measurement of a learner.
 pub trait Probe: Checkpoint {
-    /// How often it measures.
+    /// Before the first frame: an error says why it cannot measure here.
+    fn fits(&self, _learner: &Learner, _states: Option<&dyn KnownStates>) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// How often it measures, after a first time as soon as there is something to measure on.
     fn every(&self) -> Every;
 
     /// Measures and leaves the results in `metrics`. `stream` is this probe's own.
     fn measure(
         &mut self,
-        learner: &Learner,
-        data: &dyn ProbeData,
+        subject: &Subject<'_>,
         stream: &mut Stream,
         metrics: &mut Metrics,
-    ) -> Result<()>;
+    ) -> Result<Measured>;
 }
 
 struct Installed {
     /// For saved states and streams: position and kind.
     name: String,
-    /// For messages: ``probes[1]: probe `dormant_units` ``.
+    /// For messages: ``probes[1]: probe `units` ``.
     label: String,
     probe: Box<dyn Probe>,
     stream: Stream,
+    /// It came due and has not measured yet.
+    is_due: bool,
 }
 
 /// The probes of a run.
@@ -79,42 +146,79 @@ impl Probes {
         let install = |(index, (kind, probe)): (usize, (String, _))| {
             let name = format!("{index}_{kind}");
             let label = format!("probes[{index}]: probe `{kind}`");
-            Installed { stream: seeds.stream(&format!("probes/{name}")), name, label, probe }
+            let stream = seeds.stream(&format!("probes/{name}"));
+            Installed { name, label, probe, stream, is_due: true }
         };
         Self(parts.into_iter().enumerate().map(install).collect())
     }
 
-    /// Runs those that came due between two readings of the clock.
+    /// See [`Probe::fits`].
+    pub fn fit(&self, learner: &Learner, states: Option<&dyn KnownStates>) -> Result<(), String> {
+        let checked = |Installed { label, probe, .. }: &Installed| {
+            probe.fits(learner, states).map_err(|error| format!("{label}: {error}"))
+        };
+        self.0.iter().try_for_each(checked)
+    }
+
+    /// Runs those that came due since an earlier reading of the clock, and those that have waited.
+    /// Where a parameter is not a finite number none measures; the metrics say which parameter.
     pub fn measure_due(
         &mut self,
         before: &Clock,
-        after: &Clock,
-        learner: &Learner,
-        data: &dyn ProbeData,
+        subject: &Subject<'_>,
         metrics: &mut Metrics,
     ) -> Result<()> {
-        for Installed { label, probe, stream, .. } in &mut self.0 {
-            if probe.every().is_due(before, after) {
-                probe
-                    .measure(learner, data, stream, metrics)
-                    .map_err(|error| Error::Invalid(format!("{label}: {error}")))?;
+        let mut is_finite = None;
+        for Installed { label, probe, stream, is_due, .. } in &mut self.0 {
+            let came_due = probe.every().is_due(before, subject.clock);
+            *is_due |= came_due;
+            if !*is_due {
+                continue;
+            }
+            if !*is_finite.get_or_insert_with(|| report_not_finite(subject.learner, metrics)) {
+                *is_due = false;
+                continue;
+            }
+            let measured = probe
+                .measure(subject, stream, metrics)
+                .map_err(|error| Error::Invalid(format!("{label}: {error}")))?;
+            *is_due = measured != Measured::Done;
+            if let (Measured::NotYet(reason), true) = (measured, came_due) {
+                metrics.text("probe/waits", format!("{label} waits: {reason}"));
             }
         }
         Ok(())
     }
 }
 
+/// Says which parameters hold numbers that are not finite; true if none does.
+fn report_not_finite(learner: &Learner, metrics: &mut Metrics) -> bool {
+    let is_bad = |tensor: &Tensor| tensor.isfinite().all().int64_value(&[]) == 0;
+    let bad: Vec<String> = (learner.online.variables().iter())
+        .filter(|(_, tensor)| is_bad(tensor))
+        .map(|(name, _)| format!("`{name}`"))
+        .collect();
+    metrics.scalar("probe/not_finite", bad.len() as f64);
+    if !bad.is_empty() {
+        let text = format!("no probe measures: not finite are {}", bad.join(", "));
+        metrics.text("probe/not_finite_names", text);
+    }
+    bad.is_empty()
+}
+
 impl Checkpoint for Probes {
     fn save(&self, state: &mut StateDict) {
-        for Installed { name, probe, stream, .. } in &self.0 {
+        for Installed { name, probe, stream, is_due, .. } in &self.0 {
             state.put(&format!("{name}_stream"), stream);
+            state.put(&format!("{name}_is_due"), is_due);
             state.put_part(name, probe.as_ref());
         }
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
-        for Installed { name, probe, stream, .. } in &mut self.0 {
+        for Installed { name, probe, stream, is_due, .. } in &mut self.0 {
             *stream = state.get(&format!("{name}_stream"))?;
+            *is_due = state.get(&format!("{name}_is_due"))?;
             state.load_part(name, probe.as_mut())?;
         }
         Ok(())

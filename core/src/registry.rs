@@ -2,7 +2,7 @@
 
 mod parameter;
 
-use std::{collections::BTreeMap, fmt::Display, path::PathBuf, rc::Rc, sync::Arc};
+use std::{collections::BTreeMap, fmt::Display, path::PathBuf, sync::Arc};
 
 pub use parameter::{Parameter, describe};
 use pliant_envs::env::EnvFactory;
@@ -107,7 +107,7 @@ impl<T: 'static> Registry<T> {
         }
     }
 
-    /// Family and name of the first kind, if there is one: ``probe `dormant_units` ``.
+    /// Family and name of the first kind, if there is one: ``probe `units` ``.
     pub(crate) fn summary(&self) -> Option<String> {
         self.kinds.keys().next().map(|name| format!("{} `{name}`", self.family))
     }
@@ -170,7 +170,7 @@ pub struct Plugins {
     /// Environments.
     pub envs: Registry<Arc<dyn EnvFactory>>,
     /// Networks.
-    pub networks: Registry<Rc<dyn Architecture>>,
+    pub networks: Registry<Arc<dyn Architecture>>,
     /// Optimisers.
     pub optimizers: Registry<Box<dyn Optimizer>>,
     /// Agents.

@@ -1,6 +1,6 @@
 //! The learner with a network of its own: updates, target copies, forks, saving.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use pliant_core::{
     clock::Clock,
@@ -56,7 +56,8 @@ fn learner(root: u64) -> Learner {
     };
     let spec = NetworkSpec::new(&env, NetworkPlan::default());
     let mut stream = Seeds::new(root).stream("network");
-    let model = Model::new(Rc::new(Linear), spec, &mut stream, Device::Cpu).expect("any size fits");
+    let model =
+        Model::new(Arc::new(Linear), spec, &mut stream, Device::Cpu).expect("any size fits");
     Learner::new(model, Adam::build(AdamConfig::default()).expect("valid settings"))
 }
 

@@ -161,6 +161,18 @@ impl ReferenceScores {
     }
 }
 
+/// The states behind observations, of a task in which they and their values are known.
+pub trait KnownStates: Send + Sync + std::fmt::Debug {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// The state that a frame shows; `None` if it is none of the task's.
+    fn state_of(&self, frame: &[u8]) -> Option<usize>;
+
+    /// Optimal action values `[states][actions]` under a discount below 1 per step.
+    fn action_values(&self, discount: f64) -> Vec<Vec<f64>>;
+}
+
 /// A checked configuration from which any number of instances can be made.
 pub trait EnvFactory: Send + Sync + std::fmt::Debug {
     /// The specification all instances share.
@@ -184,6 +196,11 @@ pub trait EnvFactory: Send + Sync + std::fmt::Debug {
     /// What instances of [`Role::Evaluation`] show, in words, where that is a choice: `held-out
     /// images`.
     fn evaluation_data(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The states behind observations, where they are known.
+    fn known_states(&self) -> Option<std::sync::Arc<dyn KnownStates>> {
         None
     }
 

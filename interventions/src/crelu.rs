@@ -1,6 +1,6 @@
 //! Concatenated rectified linear units.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use pliant_core::{
     intervention::Intervention,
@@ -33,7 +33,7 @@ impl Crelu {
 impl Intervention for Crelu {
     fn plan(&self, plan: &mut NetworkPlan) -> Result<(), String> {
         plan.set_activation(PlannedActivation {
-            function: Rc::new(Activation::Crelu),
+            function: Arc::new(Activation::Crelu),
             keeps_outputs: self.0.keep_outputs,
         })
     }

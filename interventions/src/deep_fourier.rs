@@ -1,6 +1,6 @@
 //! Deep Fourier features.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use pliant_core::{
     intervention::Intervention,
@@ -39,7 +39,7 @@ impl DeepFourier {
 impl Intervention for DeepFourier {
     fn plan(&self, plan: &mut NetworkPlan) -> Result<(), String> {
         plan.set_activation(PlannedActivation {
-            function: Rc::new(Activation::Fourier),
+            function: Arc::new(Activation::Fourier),
             keeps_outputs: self.0.keep_outputs,
         })
     }

@@ -1,6 +1,6 @@
 //! A small learner for tests that work by hand.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use pliant_agents::networks::{Mlp, MlpConfig};
 use pliant_core::{
@@ -81,7 +81,7 @@ impl Setting {
         let plan = interventions.plan().expect("nothing to collide with");
         let spec = NetworkSpec { observation: [1, 1, 1], actions: 1, plan };
         let mlp = Mlp::build(MlpConfig { width, ..MlpConfig::default() }).expect("valid");
-        let model = Model::new(Rc::clone(&mlp), spec, &mut seeds.stream("network"), Device::Cpu);
+        let model = Model::new(Arc::clone(&mlp), spec, &mut seeds.stream("network"), Device::Cpu);
         let mut learner = Learner::new(model.expect("fits"), optimizer);
         interventions.after_build(&mut learner).expect("nothing to collide with");
         let (clock, metrics) = (Clock::default(), Metrics::default());

@@ -78,6 +78,7 @@ mod tests {
     #[test]
     fn columns_are_found_behind_copies_and_pixels() {
         let layer = HiddenLayer {
+            bound: None,
             name: "layer".to_owned(),
             units: 2,
             copies: 2,

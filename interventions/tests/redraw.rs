@@ -1,6 +1,6 @@
 //! What a redraw brings with it: running statistics, spectral estimates, layers counted from the end.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use pliant_agents::networks::{Impala, ImpalaConfig, Mlp, MlpConfig, ResNet18, ResNet18Config};
 use pliant_core::{
@@ -22,7 +22,7 @@ use pliant_interventions::{
 type Built = Result<Box<dyn Intervention>, String>;
 
 /// A learner under some interventions that act after every update, after three updates on noise.
-fn after_updates(architecture: Rc<dyn Architecture>, parts: Vec<Built>) -> Learner {
+fn after_updates(architecture: Arc<dyn Architecture>, parts: Vec<Built>) -> Learner {
     let seeds = Seeds::new(0);
     let named = |part: Built| ("tested".to_owned(), part.expect("valid settings"));
     let mut interventions = Interventions::new(parts.into_iter().map(named).collect(), &seeds);
@@ -53,7 +53,7 @@ fn every_update() -> UpdateSchedule {
     UpdateSchedule::every(1)
 }
 
-fn resnet() -> Rc<dyn Architecture> {
+fn resnet() -> Arc<dyn Architecture> {
     ResNet18::build(ResNet18Config { width: 0.0625, ..ResNet18Config::default() }).expect("valid")
 }
 
@@ -115,10 +115,10 @@ fn a_spectral_estimate_is_right_after_its_weight_was_drawn_anew_or_perturbed() {
 }
 
 /// Which layers of a network a reset of the last `count` draws anew, the last first.
-fn redrawn(architecture: &Rc<dyn Architecture>, count: u32) -> Vec<String> {
+fn redrawn(architecture: &Arc<dyn Architecture>, count: u32) -> Vec<String> {
     let config = ResetHeadConfig { last_layers: count };
     let reset = ResetHead::build(Scheduled { config, schedule: every_update() });
-    let with = after_updates(Rc::clone(architecture), vec![reset]);
+    let with = after_updates(Arc::clone(architecture), vec![reset]);
     let layers = with.online.layers();
     // A redraw reaches both networks alike; learning alone would leave the target as it was.
     let is_alike = |layer: &&String| {

@@ -1,11 +1,24 @@
 //! Probes: one file per measurement.
 
-mod dormant_units;
+mod batch;
+mod norms;
+mod q_error;
+mod rank;
+mod step;
+mod units;
 
-pub use dormant_units::{DormantUnits, DormantUnitsConfig};
+pub use norms::{Norms, NormsConfig};
 use pliant_core::registry::Plugins;
+pub use q_error::{QError, QErrorConfig};
+pub use rank::{Rank, RankConfig};
+pub use units::{Units, UnitsConfig};
 
 /// Adds this crate's probes.
 pub fn register(plugins: &mut Plugins) {
-    plugins.probes.register("dormant_units", DormantUnits::build);
+    plugins
+        .probes
+        .register("norms", Norms::build)
+        .register("q_error", QError::build)
+        .register("rank", Rank::build)
+        .register("units", Units::build);
 }

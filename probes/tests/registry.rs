@@ -1,30 +1,20 @@
 //! What every registered probe must do: above all, change nothing.
 
-use std::rc::Rc;
+mod common;
 
-use pliant_agents::{
-    networks::{Mlp, MlpConfig},
-    replay::Replay,
-};
+use common::{agent, mlp, plugins, subject};
 use pliant_core::{
+    agent::Agent,
+    clock::Clock,
     conformance::check_settings,
-    envs::env::{EnvSpec, FrameShape, StackPadding, Step},
     learner::Learner,
     metrics::Metrics,
-    network::{Model, NetworkPlan, NetworkSpec},
-    optimizer::{Adam, AdamConfig},
-    probe::Probe,
-    registry::Plugins,
+    network::NetworkPlan,
+    probe::{Measured, Probe},
     seeds::Seeds,
     state::{Checkpoint, StateDict},
     tch::{self, Device, Kind, Tensor},
 };
-
-fn plugins() -> Plugins {
-    let mut plugins = Plugins::core();
-    pliant_probes::register(&mut plugins);
-    plugins
-}
 
 /// Every registered probe with default settings.
 fn probes() -> Vec<(&'static str, Box<dyn Probe>)> {
@@ -35,39 +25,8 @@ fn probes() -> Vec<(&'static str, Box<dyn Probe>)> {
     plugins.probes.iter().map(build).collect()
 }
 
-fn env() -> EnvSpec {
-    EnvSpec {
-        frame: FrameShape { channels: 1, height: 2, width: 2 },
-        frame_stack: 2,
-        stack_padding: StackPadding::Zeros,
-        actions: vec!["left".to_owned(), "right".to_owned()],
-        tasks: vec!["test".to_owned()],
-        continuing: false,
-        reward_per_step_name: None,
-    }
-}
-
-fn replay() -> Replay {
-    Replay::new(&env(), 1, 100, 0.99).expect("a small replay")
-}
-
-fn filled_replay() -> Replay {
-    let mut replay = replay();
-    let frame = |step: u8| [step, 255 - step, 3, step / 2];
-    replay.begin(0, &frame(0));
-    for step in 1..60 {
-        let outcome = Step { reward: 1.0, discount: 1.0, ..Step::default() };
-        replay.add(0, usize::from(step) % 2, &outcome, &frame(step));
-    }
-    replay
-}
-
-fn learner() -> Learner {
-    let mlp = Mlp::build(MlpConfig { width: 8, ..MlpConfig::default() }).expect("valid settings");
-    let spec = NetworkSpec::new(&env(), NetworkPlan::default());
-    let mut stream = Seeds::new(0).stream("network");
-    let model = Model::new(Rc::clone(&mlp), spec, &mut stream, Device::Cpu).expect("fits");
-    Learner::new(model, Adam::build(AdamConfig::default()).expect("valid settings"))
+fn small(transitions: usize) -> Box<dyn Agent> {
+    agent(mlp(), NetworkPlan::default(), [1, 4, 4], transitions)
 }
 
 /// Everything a learner saves and its gradients, as bits.
@@ -93,25 +52,28 @@ fn every_kind_builds_by_default_and_refuses_unknown_settings() {
 
 #[test]
 fn every_probe_measures_and_leaves_the_learner_as_it_was() {
-    let (learner, replay) = (learner(), filled_replay());
-    let before = bits(&learner);
+    let (agent, clock) = (small(2100), Clock::default());
+    let before = bits(agent.learner());
     for (name, mut probe) in probes() {
         let mut metrics = Metrics::default();
         let mut stream = Seeds::new(0).stream("probe");
-        probe.measure(&learner, &replay, &mut stream, &mut metrics).expect("measures");
+        let measured = probe.measure(&subject(agent.as_ref(), &clock), &mut stream, &mut metrics);
+        assert_eq!(measured.expect("measures"), Measured::Done, "{name}");
         assert!(!metrics.is_empty(), "{name}");
-        assert_eq!(bits(&learner), before, "{name}");
+        assert_eq!(bits(agent.learner()), before, "{name}");
     }
 }
 
 #[test]
 fn every_probe_draws_from_its_own_stream_alone() {
-    let (learner, replay) = (learner(), filled_replay());
+    let (agent, clock) = (small(2100), Clock::default());
     for (name, mut probe) in probes() {
         let mut measure = |root| {
             let mut metrics = Metrics::default();
             let mut stream = Seeds::new(root).stream("probe");
-            probe.measure(&learner, &replay, &mut stream, &mut metrics).expect("measures");
+            let subject = subject(agent.as_ref(), &clock);
+            let measured = probe.measure(&subject, &mut stream, &mut metrics);
+            assert_eq!(measured.expect("measures"), Measured::Done, "{name}");
             (metrics, stream)
         };
         let (first, first_stream) = measure(0);
@@ -128,12 +90,17 @@ fn every_probe_draws_from_its_own_stream_alone() {
 }
 
 #[test]
-fn no_probe_minds_an_empty_replay() {
-    for (name, mut probe) in probes() {
-        let mut metrics = Metrics::default();
-        let mut stream = Seeds::new(0).stream("probe");
-        probe
-            .measure(&learner(), &replay(), &mut stream, &mut metrics)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
+fn every_probe_waits_for_what_it_measures_on() {
+    let clock = Clock::default();
+    for transitions in [0, 1] {
+        let agent = small(transitions);
+        for (name, mut probe) in probes() {
+            let mut metrics = Metrics::default();
+            let mut stream = Seeds::new(0).stream("probe");
+            let subject = subject(agent.as_ref(), &clock);
+            let measured = probe.measure(&subject, &mut stream, &mut metrics).expect(name);
+            assert!(matches!(measured, Measured::NotYet(_)), "{name}: {measured:?}");
+            assert!(metrics.is_empty(), "{name}");
+        }
     }
 }

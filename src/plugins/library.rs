@@ -94,7 +94,7 @@ fn names<T: 'static>(registry: &Registry<T>) -> Vec<String> {
     registry.iter().map(|(name, _)| name.to_owned()).collect()
 }
 
-/// `name` is a family and a kind of it, such as ``probe `dormant_units` ``.
+/// `name` is a family and a kind of it, such as ``probe `units` ``.
 fn taken(name: &str, plugins: &Plugins) -> String {
     let brings = |library: &&Library| {
         let kinds = |family: &str, names: &[String]| {

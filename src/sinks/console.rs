@@ -8,7 +8,7 @@ use std::{
 };
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pliant_core::clock::Clock;
+use pliant_core::{clock::Clock, probe::Watch};
 
 /// How often the clock is looked at for a bar.
 const BAR_PERIOD_S: f64 = 0.1;
@@ -87,6 +87,14 @@ impl Progress {
         }
     }
 
+    /// Shows on the bar how far something is that holds the run up, until the next update.
+    fn show_beside(&self, text: String) {
+        if let Output::Bar(bar) = &self.output {
+            bar.set_message(text);
+            bar.tick();
+        }
+    }
+
     /// Shows the last state, whether it is due or not, and leaves it on the screen.
     pub fn finish(&mut self, clock: &Clock, status: &Status) {
         self.show(self.began.elapsed().as_secs_f64(), clock.frames, status);
@@ -122,6 +130,12 @@ impl Progress {
                 print_line(&format!("{}{numbers}", position(frames, self.total_frames)));
             }
         }
+    }
+}
+
+impl Watch for Progress {
+    fn progress(&self, name: &str, done: u64, total: u64) {
+        self.show_beside(format!("  {name}: {done} of {total}"));
     }
 }
 

@@ -34,7 +34,7 @@ fn unknown_names_are_answered_with_the_known_ones() {
         &["layernorm", "did you mean `layer_norm`?"],
     );
     assert_says(&["train", "quickstart", "--with", "layer_norm:epss=1"], &["epss", "`eps`"]);
-    assert_says(&["train", "quickstart", "--probe", "dormant"], &["`dormant_units`"]);
+    assert_says(&["train", "quickstart", "--probe", "dormant"], &["`units`"]);
     assert_says(&["train", "quickstart", "--set", "env.kind=atary"], &["atary", "`atari`"]);
     assert_says(&["train", "quickstart", "--set", "agent.optimizer.kind=adm"], &["`adam`"]);
     assert_says(&["train", "atari_cpu+env_macado"], &["`env_macado`", "`env_machado`"]);

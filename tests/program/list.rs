@@ -59,7 +59,7 @@ fn one_kind_of_any_family_is_shown_alone() {
         ("agents", "double_dqn"),
         ("optimizers", "adam"),
         ("interventions", "layer_norm"),
-        ("probes", "dormant_units"),
+        ("probes", "units"),
         ("presets", "env_machado"),
         ("settings", "run"),
     ];
@@ -74,8 +74,8 @@ fn one_kind_of_any_family_is_shown_alone() {
 
 #[test]
 fn settings_are_shown_with_their_types() {
-    let text = shown(&["probes", "dormant_units"]);
-    for word in ["type", "batch_size", "integer", "tau", "number"] {
+    let text = shown(&["probes", "units"]);
+    for word in ["type", "batch_size", "integer", "taus", "list"] {
         assert!(text.contains(word), "{word}:\n{text}");
     }
     let object = json(&["settings", "run"]);
@@ -95,9 +95,9 @@ fn unknown_names_are_answered_with_the_known_ones() {
             assert!(ran.err.contains(word), "{args:?} should say {word:?}:\n{}", ran.err);
         }
     };
-    refused(&["probes", "dormant"], &["`dormant`", "`dormant_units`"]);
+    refused(&["probes", "dormant"], &["`dormant`", "`units`"]);
     refused(&["presets", "env_machada"], &["`env_machado`"]);
     refused(&["envs", "braekout"], &["`atari`", "did you mean breakout"]);
     refused(&["envs", "joust"], &["two players"]);
-    refused(&["probes", "breakout", "--json"], &["`dormant_units`"]);
+    refused(&["probes", "breakout", "--json"], &["`units`"]);
 }

@@ -32,11 +32,19 @@ fn the_number_of_environment_threads_changes_nothing() {
 #[test]
 fn probes_change_no_number_of_a_run() {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    let kinds = ["norms", "q_error", "rank", "units"];
+    let probes: Vec<String> =
+        kinds.iter().map(|kind| format!("{kind}:every_updates=100,batch_size=128")).collect();
+    let probes: Vec<&str> = probes.iter().flat_map(|probe| ["--probe", probe]).collect();
     succeeds(folder.path(), &short_mnist("without", &[]));
-    succeeds(folder.path(), &short_mnist("with", &["--probe", "dormant_units:every_updates=20"]));
+    succeeds(folder.path(), &short_mnist("with", &probes));
     let with = metrics_without_time(&folder.path().join("with"));
-    assert!(with.contains("dormant_units/"), "the probe ran");
-    let kept: Vec<&str> = with.lines().filter(|line| !line.contains("dormant_units/")).collect();
+    let areas = ["norms", "q_error", "rank", "weight_rank", "units", "probe"];
+    let is_measured = |line: &str| areas.iter().any(|area| line.contains(&format!(",{area}/")));
+    for area in areas {
+        assert!(with.contains(&format!(",{area}/")), "{area} was measured:\n{with}");
+    }
+    let kept: Vec<&str> = with.lines().filter(|line| !is_measured(line)).collect();
     assert_eq!(metrics_without_time(&folder.path().join("without")), kept.join("\n"));
 }
 

@@ -1,6 +1,6 @@
 //! The agent on environments that are written out here.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use pliant_core::{
     envs::env::{EnvSpec, FrameShape, StackPadding, Step},
@@ -101,7 +101,7 @@ fn agent(config: DoubleDqnConfig, num_envs: usize, root: u64) -> DoubleDqn {
     let network = NetworkSpec::new(&spec, NetworkPlan::default());
     let mut stream = seeds.stream("network");
     let model =
-        Model::new(Rc::clone(&architecture), network, &mut stream, Device::Cpu).expect("fits");
+        Model::new(Arc::clone(&architecture), network, &mut stream, Device::Cpu).expect("fits");
     let adam = AdamConfig { learning_rate: 0.01, ..AdamConfig::default() };
     let learner = Learner::new(model, Adam::build(adam).expect("valid"));
     let context = AgentContext { env: &spec, num_envs, learner, seeds };

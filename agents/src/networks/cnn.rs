@@ -1,6 +1,6 @@
 //! The small convolutional network of the paper's classification tasks.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use pliant_core::{
     error::{Error, Result},
@@ -54,7 +54,7 @@ pub struct Cnn {
 
 impl Cnn {
     /// Checks the settings.
-    pub fn build(config: CnnConfig) -> Result<Rc<dyn Architecture>> {
+    pub fn build(config: CnnConfig) -> Result<Arc<dyn Architecture>> {
         let CnnConfig { width, strides, activation, initialization, shared_output_bias } = config;
         check_width(width)?;
         if strides.iter().any(|stride| !(1..=8).contains(stride)) {
@@ -69,7 +69,7 @@ impl Cnn {
             .dense("dense1", scaled(256, width))
             .dense("dense2", scaled(256, width));
         // The second convolution needs three pixels.
-        Ok(Rc::new(Self { recipes, smallest_side: 5 + 2 * first }))
+        Ok(Arc::new(Self { recipes, smallest_side: 5 + 2 * first }))
     }
 }
 

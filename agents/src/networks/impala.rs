@@ -1,6 +1,6 @@
 //! The residual network of IMPALA.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use pliant_core::{
     error::Result,
@@ -57,10 +57,10 @@ pub struct Impala(ImpalaConfig);
 
 impl Impala {
     /// Checks the settings.
-    pub fn build(config: ImpalaConfig) -> Result<Rc<dyn Architecture>> {
+    pub fn build(config: ImpalaConfig) -> Result<Arc<dyn Architecture>> {
         check_width(config.width)?;
         super::settings::check_units("dense", config.dense)?;
-        Ok(Rc::new(Self(config)))
+        Ok(Arc::new(Self(config)))
     }
 }
 
@@ -87,7 +87,7 @@ impl Architecture for Impala {
             shared_bias: shared_output_bias,
         };
         let tail = Tail::make(&mut maker, recipe, channels * rows * columns, &mut hidden);
-        let activation = Rc::clone(maker.activation());
+        let activation = Arc::clone(maker.activation());
         Ok(Box::new(ImpalaNetwork { sections, activation, tail, hidden }))
     }
 
@@ -174,7 +174,7 @@ impl Section {
 #[derive(Debug)]
 struct ImpalaNetwork {
     sections: Vec<Section>,
-    activation: Rc<dyn ActivationFunction>,
+    activation: Arc<dyn ActivationFunction>,
     tail: Tail,
     hidden: Vec<HiddenLayer>,
 }

@@ -1,6 +1,6 @@
 //! Makes the parts of networks, with their variables under names that everyone can rely on.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use pliant_core::{
     network::{
@@ -22,7 +22,7 @@ pub(super) struct Maker<'a, 's> {
     spec: &'a NetworkSpec,
     variables: &'a mut VariableSource<'s>,
     initialization: Initialization,
-    activation: Rc<dyn ActivationFunction>,
+    activation: Arc<dyn ActivationFunction>,
     /// Units are divided by the activation's outputs per unit.
     keeps_outputs: bool,
     /// Stands before every name.
@@ -51,7 +51,7 @@ impl<'a, 's> Maker<'a, 's> {
         let planned = spec.plan.activation.clone();
         let keeps_outputs = planned.as_ref().is_some_and(|planned| planned.keeps_outputs);
         let activation =
-            planned.map_or_else(|| Rc::new(activation) as Rc<_>, |planned| planned.function);
+            planned.map_or_else(|| Arc::new(activation) as Arc<_>, |planned| planned.function);
         let (prefix, is_frozen) = ("", false);
         Self { spec, variables, initialization, activation, keeps_outputs, prefix, is_frozen }
     }
@@ -65,7 +65,7 @@ impl<'a, 's> Maker<'a, 's> {
         &self.spec.plan
     }
 
-    pub(super) fn activation(&self) -> &Rc<dyn ActivationFunction> {
+    pub(super) fn activation(&self) -> &Arc<dyn ActivationFunction> {
         &self.activation
     }
 
@@ -131,7 +131,7 @@ impl<'a, 's> Maker<'a, 's> {
             _ => units,
         };
         let norm = self.norm(name, channels);
-        Layer { map, norm, activation: Rc::clone(&self.activation) }
+        Layer { map, norm, activation: Arc::clone(&self.activation) }
     }
 
     /// The description of such a layer; what reads it is not known yet.
@@ -140,6 +140,7 @@ impl<'a, 's> Maker<'a, 's> {
             name: format!("{}{name}", self.prefix),
             units,
             copies: self.copies(),
+            bound: self.activation.bound(),
             is_residual: false,
             incoming: parts.iter().map(|part| self.name(name, part)).collect(),
             outgoing: Vec::new(),
@@ -149,7 +150,10 @@ impl<'a, 's> Maker<'a, 's> {
     /// The description of a layer made by [`Self::layer`].
     pub(super) fn describe_layer(&self, name: &str, layer: &Layer, units: i64) -> HiddenLayer {
         let norm = layer.norm.as_ref().map_or(&[][..], Normalization::parts);
-        self.describe(name, units, &[&["weight", "bias"], norm].concat())
+        let described = self.describe(name, units, &[&["weight", "bias"], norm].concat());
+        let is_free =
+            self.spec.plan.norm.is_some_and(|norm| norm.position == NormPosition::AfterActivation);
+        HiddenLayer { bound: described.bound.filter(|_| !is_free), ..described }
     }
 
     /// The full name of a layer's variable.

@@ -1,6 +1,6 @@
 //! The multilayer perceptron.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use pliant_core::{
     error::{Error, Result},
@@ -45,7 +45,7 @@ pub struct Mlp(Recipes);
 
 impl Mlp {
     /// Checks the settings.
-    pub fn build(config: MlpConfig) -> Result<Rc<dyn Architecture>> {
+    pub fn build(config: MlpConfig) -> Result<Arc<dyn Architecture>> {
         let MlpConfig { width, depth, activation, initialization, shared_output_bias } = config;
         for (key, value, most) in [("width", width, 65_536), ("depth", depth, 256)] {
             if value == 0 || value > most {
@@ -55,7 +55,7 @@ impl Mlp {
         let none = Recipes::new(initialization, activation, shared_output_bias);
         let dense =
             |recipes: Recipes, layer| recipes.dense_encoder(&format!("dense{layer}"), width.into());
-        Ok(Rc::new(Self((1..=depth).fold(none, dense))))
+        Ok(Arc::new(Self((1..=depth).fold(none, dense))))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The convolutional network of DQN.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use pliant_core::{
     error::Result,
@@ -48,7 +48,7 @@ pub struct Nature(Recipes);
 
 impl Nature {
     /// Checks the settings.
-    pub fn build(config: NatureConfig) -> Result<Rc<dyn Architecture>> {
+    pub fn build(config: NatureConfig) -> Result<Arc<dyn Architecture>> {
         let NatureConfig { width, activation, initialization, shared_output_bias } = config;
         check_width(width)?;
         let recipes = Recipes::new(initialization, activation, shared_output_bias)
@@ -56,7 +56,7 @@ impl Nature {
             .convolution("conv2", scaled(64, width), 4, 2)
             .convolution("conv3", scaled(64, width), 3, 1)
             .dense("dense", scaled(512, width));
-        Ok(Rc::new(Self(recipes)))
+        Ok(Arc::new(Self(recipes)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The parts that networks are made of, as functions of tensors.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use pliant_core::{
     network::{ActivationFunction, Norm, NormKind, NormPosition, PowerIteration},
@@ -129,7 +129,7 @@ impl Normalization {
 pub(super) struct Layer {
     pub map: Map,
     pub norm: Option<Normalization>,
-    pub activation: Rc<dyn ActivationFunction>,
+    pub activation: Arc<dyn ActivationFunction>,
 }
 
 impl Layer {

@@ -2,7 +2,7 @@
 
 mod block;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use block::{BatchNorm, Block, Convolution, Norm};
 
@@ -78,9 +78,9 @@ pub struct ResNet18(ResNet18Config);
 
 impl ResNet18 {
     /// Checks the settings.
-    pub fn build(config: ResNet18Config) -> Result<Rc<dyn Architecture>> {
+    pub fn build(config: ResNet18Config) -> Result<Arc<dyn Architecture>> {
         check_width(config.width)?;
-        Ok(Rc::new(Self(config)))
+        Ok(Arc::new(Self(config)))
     }
 }
 
@@ -120,7 +120,7 @@ impl Architecture for ResNet18 {
         let Builder { mut maker, mut hidden, .. } = builder;
         let recipe = TailRecipe { dense: &[], shared_bias: config.shared_output_bias };
         let tail = Tail::make(&mut maker, recipe, channels, &mut hidden);
-        let activation = Rc::clone(maker.activation());
+        let activation = Arc::clone(maker.activation());
         let pools = config.stem == Stem::Large;
         Ok(Box::new(ResNet { stem, pools, blocks, activation, tail, hidden }))
     }
@@ -198,7 +198,7 @@ struct ResNet {
     stem: Convolution,
     pools: bool,
     blocks: Vec<Block>,
-    activation: Rc<dyn ActivationFunction>,
+    activation: Arc<dyn ActivationFunction>,
     tail: Tail,
     hidden: Vec<HiddenLayer>,
 }

@@ -1,6 +1,6 @@
 //! Networks against numbers worked by hand and against libtorch's own layer normalisation.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use pliant_core::{
     network::{
@@ -14,7 +14,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 use super::*;
 
 fn model(
-    architecture: Rc<dyn Architecture>,
+    architecture: Arc<dyn Architecture>,
     observation: [i64; 3],
     actions: i64,
     norm: Option<Norm>,
@@ -24,11 +24,11 @@ fn model(
     Model::new(architecture, spec, &mut Seeds::new(0).stream("network"), Device::Cpu).expect("fits")
 }
 
-fn nature() -> Rc<dyn Architecture> {
+fn nature() -> Arc<dyn Architecture> {
     Nature::build(NatureConfig::default()).expect("valid settings")
 }
 
-fn mlp(config: MlpConfig) -> Rc<dyn Architecture> {
+fn mlp(config: MlpConfig) -> Arc<dyn Architecture> {
     Mlp::build(config).expect("valid settings")
 }
 
@@ -105,6 +105,7 @@ fn layers_know_what_feeds_and_what_reads_them() {
     };
     let model = model(nature(), [4, 84, 84], 18, Some(norm));
     let layer = |name: &str, units, next: &str| HiddenLayer {
+        bound: None,
         name: name.to_owned(),
         units,
         copies: 1,

@@ -2,7 +2,7 @@
 
 mod block;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use block::{Block, TokenNorm};
 
@@ -71,7 +71,7 @@ pub struct Vit(VitConfig);
 
 impl Vit {
     /// Checks the settings.
-    pub fn build(config: VitConfig) -> Result<Rc<dyn Architecture>> {
+    pub fn build(config: VitConfig) -> Result<Arc<dyn Architecture>> {
         let VitConfig { patch, width, feed_forward, depth, heads, dropout, .. } = config;
         for (key, value) in [("patch", patch), ("width", width), ("feed_forward", feed_forward)] {
             check_units(key, value)?;
@@ -91,7 +91,7 @@ impl Vit {
                 "`dropout` is {dropout}, expected at least 0 and below 1"
             )));
         }
-        Ok(Rc::new(Self(config)))
+        Ok(Arc::new(Self(config)))
     }
 }
 
@@ -116,6 +116,7 @@ impl Architecture for Vit {
         let mut hidden = vec![HiddenLayer {
             is_residual: true,
             copies: 1,
+            bound: None,
             ..maker.describe("patch", width, &["weight", "bias"])
         }];
         let blocks = (1..=config.depth)
@@ -126,6 +127,7 @@ impl Architecture for Vit {
             name: "class_token".to_owned(),
             units: width,
             copies: 1,
+            bound: None,
             is_residual: true,
             incoming: norm.names.to_vec(),
             outgoing: Vec::new(),

@@ -7,13 +7,18 @@ use tch::Tensor;
 
 /// What stands between two linear maps. A network's layer of `n` units has `copies() * n` outputs:
 /// the first copy of all units, then the second.
-pub trait ActivationFunction: fmt::Debug {
+pub trait ActivationFunction: fmt::Debug + Send + Sync {
     /// f32 `[batch, units, ..]` to f32 `[batch, copies * units, ..]`.
     fn apply(&self, input: &Tensor) -> Tensor;
 
     /// How many outputs each unit has.
     fn copies(&self) -> i64 {
         1
+    }
+
+    /// The greatest size that an output can have, where there is one.
+    fn bound(&self) -> Option<f64> {
+        None
     }
 }
 
@@ -47,6 +52,13 @@ impl ActivationFunction for Activation {
             Self::LeakyRelu => input.leaky_relu(),
             Self::Crelu => Tensor::cat(&[input.relu(), input.neg().relu()], 1),
             Self::Fourier => Tensor::cat(&[input.sin(), input.cos()], 1),
+        }
+    }
+
+    fn bound(&self) -> Option<f64> {
+        match self {
+            Self::Tanh | Self::Fourier => Some(1.0),
+            Self::Relu | Self::Gelu | Self::LeakyRelu | Self::Crelu => None,
         }
     }
 

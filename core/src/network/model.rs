@@ -1,6 +1,6 @@
 //! A network with its parameters.
 
-use std::{panic::resume_unwind, rc::Rc};
+use std::{panic::resume_unwind, sync::Arc};
 
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -21,7 +21,7 @@ const SETTLING_ITERATIONS: u32 = 100;
 
 /// A network with its parameters and head: everything needed to compute Q-values, and to copy it.
 pub struct Model {
-    architecture: Rc<dyn Architecture>,
+    architecture: Arc<dyn Architecture>,
     spec: NetworkSpec,
     device: Device,
     variables: Variables,
@@ -32,7 +32,7 @@ impl Model {
     /// A new network with parameters drawn from `stream`. An error if the architecture does not fit
     /// the observations or has no place for what was planned.
     pub fn new(
-        architecture: Rc<dyn Architecture>,
+        architecture: Arc<dyn Architecture>,
         mut spec: NetworkSpec,
         stream: &mut Stream,
         device: Device,
@@ -72,7 +72,7 @@ impl Model {
 
     fn build(&self, spec: NetworkSpec, mut source: VariableSource<'_>) -> Result<Self> {
         let network = self.architecture.build(&spec, &mut source)?;
-        let (architecture, device) = (Rc::clone(&self.architecture), self.device);
+        let (architecture, device) = (Arc::clone(&self.architecture), self.device);
         Ok(Self { architecture, spec, device, variables: source.finish(), network })
     }
 

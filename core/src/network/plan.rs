@@ -1,6 +1,6 @@
 //! What interventions may change before a network is built.
 
-use std::{fmt, rc::Rc};
+use std::{fmt, sync::Arc};
 
 use super::ActivationFunction;
 use crate::head::Head;
@@ -145,7 +145,7 @@ pub enum NormPosition {
 #[derive(Clone, Debug)]
 pub struct PlannedActivation {
     /// The function.
-    pub function: Rc<dyn ActivationFunction>,
+    pub function: Arc<dyn ActivationFunction>,
     /// Layers get as many units as leave their number of outputs as it was, where the function has
     /// several outputs per unit.
     pub keeps_outputs: bool,

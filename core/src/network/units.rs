@@ -26,6 +26,7 @@ mod tests {
 
     fn layer(units: i64, copies: i64) -> HiddenLayer {
         HiddenLayer {
+            bound: None,
             name: "layer".to_owned(),
             units,
             copies,

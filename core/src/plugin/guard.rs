@@ -1,13 +1,13 @@
 //! Catches panics on the plug-in's side of the boundary and turns them into errors.
 
 use std::{
-    cell::Cell,
     fmt,
     mem::ManuallyDrop,
     panic::{AssertUnwindSafe, catch_unwind},
-    rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
+use pliant_envs::env::KnownStates;
 use tch::Tensor;
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     learner::Learner,
     metrics::Metrics,
     network::{ActivationFunction, NetworkPlan},
-    probe::{Probe, ProbeData},
+    probe::{Measured, Probe, Subject},
     seeds::Stream,
     state::{Checkpoint, StateDict},
 };
@@ -47,11 +47,19 @@ struct Guarded<T: ?Sized> {
 }
 
 /// What a call that cannot return an error panicked with; the next one that can returns it.
-type Pending = Rc<Cell<Option<String>>>;
+type Pending = Arc<Mutex<Option<String>>>;
+
+fn put(pending: &Pending, text: String) {
+    *pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+}
+
+fn take(pending: &Pending) -> Option<String> {
+    pending.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
 
 impl<T: ?Sized> Guarded<T> {
     fn tell(&self) -> Result<()> {
-        let pending = self.pending.take();
+        let pending = take(&self.pending);
         pending.map_or(Ok(()), |text| Err(Error::Invalid(format!("panicked: {text}"))))
     }
 
@@ -95,8 +103,8 @@ impl Intervention for Guarded<dyn Intervention> {
         let is_planned = plan.activation.is_some();
         caught(|| self.part.plan(plan))?;
         if let Some(planned) = plan.activation.as_mut().filter(|_| !is_planned) {
-            let (function, pending) = (Rc::clone(&planned.function), Rc::clone(&self.pending));
-            planned.function = Rc::new(GuardedActivation { function, pending });
+            let (function, pending) = (Arc::clone(&planned.function), Arc::clone(&self.pending));
+            planned.function = Arc::new(GuardedActivation { function, pending });
         }
         Ok(())
     }
@@ -107,7 +115,7 @@ impl Intervention for Guarded<dyn Intervention> {
 
     fn first_update(&self) -> u64 {
         panic_text(|| self.part.first_update()).unwrap_or_else(|text| {
-            self.pending.set(Some(text));
+            put(&self.pending, text);
             1
         })
     }
@@ -140,7 +148,7 @@ impl Intervention for Guarded<dyn Intervention> {
 
 /// An activation whose panic the intervention's next hook tells. Until then it gives zeros.
 struct GuardedActivation {
-    function: Rc<dyn ActivationFunction>,
+    function: Arc<dyn ActivationFunction>,
     pending: Pending,
 }
 
@@ -153,37 +161,47 @@ impl fmt::Debug for GuardedActivation {
 impl ActivationFunction for GuardedActivation {
     fn apply(&self, input: &Tensor) -> Tensor {
         panic_text(|| self.function.apply(input)).unwrap_or_else(|text| {
-            self.pending.set(Some(text));
+            put(&self.pending, text);
             let copies: Vec<Tensor> = (0..self.copies()).map(|_| input.zeros_like()).collect();
             Tensor::cat(&copies, 1)
         })
     }
 
+    fn bound(&self) -> Option<f64> {
+        panic_text(|| self.function.bound()).unwrap_or_else(|text| {
+            put(&self.pending, text);
+            None
+        })
+    }
+
     fn copies(&self) -> i64 {
         panic_text(|| self.function.copies()).unwrap_or_else(|text| {
-            self.pending.set(Some(text));
+            put(&self.pending, text);
             1
         })
     }
 }
 
 impl Probe for Guarded<dyn Probe> {
+    fn fits(&self, learner: &Learner, states: Option<&dyn KnownStates>) -> Result<(), String> {
+        caught(|| self.part.fits(learner, states))
+    }
+
     fn every(&self) -> Every {
         panic_text(|| self.part.every()).unwrap_or_else(|text| {
-            self.pending.set(Some(text));
+            put(&self.pending, text);
             Every::Frames(1) // is due at once, and `measure` tells
         })
     }
 
     fn measure(
         &mut self,
-        learner: &Learner,
-        data: &dyn ProbeData,
+        subject: &Subject<'_>,
         stream: &mut Stream,
         metrics: &mut Metrics,
-    ) -> Result<()> {
+    ) -> Result<Measured> {
         self.tell()?;
-        attempt(|| self.part.measure(learner, data, stream, metrics))
+        attempt(|| self.part.measure(subject, stream, metrics))
     }
 }
 
@@ -208,12 +226,11 @@ mod tests {
 
         fn measure(
             &mut self,
-            _learner: &Learner,
-            _data: &dyn ProbeData,
+            _subject: &Subject<'_>,
             _stream: &mut Stream,
             _metrics: &mut Metrics,
-        ) -> Result<()> {
-            Ok(())
+        ) -> Result<Measured> {
+            Ok(Measured::Done)
         }
     }
 

@@ -8,9 +8,15 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, DatasetName, RewardRule, Split, data_folder, random_labels::random_labels};
+use super::{
+    Dataset, DatasetName, RewardRule, Split, data_folder, random_labels::random_labels,
+    values::Classes,
+};
 use crate::{
-    env::{Env, EnvError, EnvFactory, EnvSpec, FrameShape, Picture, Role, StackPadding, Step},
+    env::{
+        Env, EnvError, EnvFactory, EnvSpec, FrameShape, KnownStates, Picture, Role, StackPadding,
+        Step,
+    },
     state::{StateReader, StateWriter},
 };
 
@@ -116,6 +122,10 @@ impl EnvFactory for ClassificationFactory {
             Split::Train => "training images",
             Split::Test => "held-out images",
         })
+    }
+
+    fn known_states(&self) -> Option<Arc<dyn KnownStates>> {
+        Some(Arc::new(Classes::new(&self.training, self.config.reward)))
     }
 
     fn provenance(&self) -> Vec<(String, String)> {

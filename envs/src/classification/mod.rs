@@ -9,6 +9,7 @@ mod mdp;
 mod names;
 mod random_labels;
 mod rules;
+mod values;
 
 pub use dataset::{Dataset, Split};
 pub use fetch::{FetchOptions, fetch};

@@ -1,6 +1,6 @@
 //! The intervention and the probe by hand-worked numbers, and the rules that every kind keeps.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use custom_intervention::{GradientNoise, WeightNorm, register};
 use pliant_core::{
@@ -50,7 +50,7 @@ fn learner(updates: u64) -> Learner {
     let spec =
         NetworkSpec { observation: [1, 1, SIDE], actions: SIDE, plan: NetworkPlan::default() };
     let mut stream = Seeds::new(0).stream("network");
-    let model = Model::new(Rc::new(Linear), spec, &mut stream, Device::Cpu).expect("any size fits");
+    let model = Model::new(Arc::new(Linear), spec, &mut stream, Device::Cpu).expect("any size fits");
     let sgd = SgdConfig { learning_rate: 1.0, momentum: 0.0 };
     let mut learner = Learner::new(model, Sgd::build(sgd).expect("valid settings"));
     learner.updates = updates;

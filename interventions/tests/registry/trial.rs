@@ -1,6 +1,6 @@
 //! A small MDP, and learners on it under interventions.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use pliant_core::{
     clock::Clock,
@@ -59,7 +59,7 @@ pub struct Trial {
 /// What a trial is built from.
 #[derive(Clone)]
 pub struct Network {
-    pub architecture: Rc<dyn Architecture>,
+    pub architecture: Arc<dyn Architecture>,
     /// Channels, rows, columns.
     pub observation: [i64; 3],
 }
@@ -105,7 +105,7 @@ impl Trial {
         let mut interventions = Interventions::new(parts, &seeds);
         let plan = interventions.plan()?;
         let spec = NetworkSpec { observation: network.observation, actions: STATES, plan };
-        let architecture = Rc::clone(&network.architecture);
+        let architecture = Arc::clone(&network.architecture);
         let model = Model::new(architecture, spec, &mut seeds.stream("network"), device);
         let adam = AdamConfig { learning_rate: 1e-3, ..AdamConfig::default() };
         let model = model.map_err(|error| error.to_string())?;

@@ -1,6 +1,6 @@
 //! A block of the transformer.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use pliant_core::{
     network::{ActivationFunction, HiddenLayer, Pass},
@@ -47,7 +47,7 @@ pub(super) struct Block {
     feed_forward_norm: TokenNorm,
     feed_forward_in: Map,
     feed_forward_out: Map,
-    activation: Rc<dyn ActivationFunction>,
+    activation: Arc<dyn ActivationFunction>,
     heads: i64,
     dropout: f64,
 }
@@ -85,7 +85,7 @@ impl Block {
             feed_forward_norm,
             feed_forward_in,
             feed_forward_out,
-            activation: Rc::clone(maker.activation()),
+            activation: Arc::clone(maker.activation()),
             heads,
             dropout: config.dropout,
         }

@@ -1,0 +1,106 @@
+//! A learner and an agent's replay for probes to look at.
+
+use std::sync::Arc;
+
+use pliant_agents::networks::{Mlp, MlpConfig};
+use pliant_core::{
+    agent::{Agent, AgentContext},
+    clock::Clock,
+    envs::{
+        env::{EnvSpec, FrameShape, KnownStates, StackPadding, Step},
+        vector::Batch,
+    },
+    learner::Learner,
+    network::{Architecture, Model, NetworkPlan, NetworkSpec},
+    optimizer::{Adam, AdamConfig},
+    probe::Subject,
+    registry::Plugins,
+    seeds::Seeds,
+    tch::Device,
+};
+
+/// Networks, optimisers, agents and probes that come with pliant.
+pub fn plugins() -> Plugins {
+    let mut plugins = Plugins::core();
+    pliant_agents::register(&mut plugins);
+    pliant_probes::register(&mut plugins);
+    plugins
+}
+
+/// Pictures of this many channels, rows and columns; two actions.
+pub fn env([channels, height, width]: [usize; 3]) -> EnvSpec {
+    EnvSpec {
+        frame: FrameShape { channels, height, width },
+        frame_stack: 1,
+        stack_padding: StackPadding::Zeros,
+        actions: vec!["left".to_owned(), "right".to_owned()],
+        tasks: vec!["test".to_owned()],
+        continuing: false,
+        reward_per_step_name: None,
+    }
+}
+
+/// A narrow perceptron.
+pub fn mlp() -> Arc<dyn Architecture> {
+    Mlp::build(MlpConfig { width: 8, ..MlpConfig::default() }).expect("valid settings")
+}
+
+/// A Double DQN agent on pictures of noise, with so many transitions in its replay.
+pub fn agent(
+    architecture: Arc<dyn Architecture>,
+    plan: NetworkPlan,
+    shape: [usize; 3],
+    transitions: usize,
+) -> Box<dyn Agent> {
+    let (env, seeds) = (env(shape), Seeds::new(0));
+    let spec = NetworkSpec::new(&env, plan);
+    let model = Model::new(architecture, spec, &mut seeds.stream("network"), Device::Cpu);
+    let adam = Adam::build(AdamConfig::default()).expect("valid settings");
+    let learner = Learner::new(model.expect("fits"), adam);
+    let settings = "replay_capacity = 5000\nlearning_starts = 10".parse().expect("TOML");
+    let plugins = plugins();
+    let factory = plugins.agents.get("double_dqn").and_then(|kind| kind.build(&settings));
+    let context = AgentContext { env: &env, num_envs: 1, learner, seeds };
+    let mut agent = factory.expect("valid settings").build(context).expect("a small replay");
+    let mut noise = seeds.stream("pictures");
+    let mut batch = |reward| {
+        let pixels = noise.indices(env.frame.len(), 256);
+        let step = Step { reward, discount: 1.0, frames: 1, ..Step::default() };
+        let frames = pixels.into_iter().map(|pixel| pixel as u8).collect();
+        Batch { frames, final_frames: vec![0; env.frame.len()], steps: vec![step] }
+    };
+    agent.begin(&batch(0.0));
+    for index in 0..transitions {
+        agent.observe(&[index % 2], &batch((index % 3) as f32));
+    }
+    agent
+}
+
+/// The state is whether the first pixel is even; action 1 pays 1 in the second state.
+#[derive(Debug)]
+pub struct Parity;
+
+impl KnownStates for Parity {
+    fn count(&self) -> usize {
+        2
+    }
+
+    fn state_of(&self, frame: &[u8]) -> Option<usize> {
+        Some(usize::from(frame[0] % 2))
+    }
+
+    fn action_values(&self, _discount: f64) -> Vec<Vec<f64>> {
+        vec![vec![0.0, 0.0], vec![0.0, 1.0]]
+    }
+}
+
+/// What a probe looks at.
+pub fn subject<'a>(agent: &'a dyn Agent, clock: &'a Clock) -> Subject<'a> {
+    Subject {
+        learner: agent.learner(),
+        data: agent.data(),
+        states: Some(&Parity),
+        clock,
+        watch: &(),
+    }
+}
