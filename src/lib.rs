@@ -23,6 +23,7 @@ mod failure;
 #[cfg(test)]
 mod fakes;
 mod film;
+pub mod plot;
 pub mod plugins;
 mod run_dir;
 mod runner;

@@ -4,6 +4,7 @@ use std::{io, path::Path};
 
 pub mod console;
 pub mod csv;
+pub mod figures;
 pub mod histogram;
 pub mod jsonl;
 pub mod picture;
@@ -12,6 +13,7 @@ pub mod tensorboard;
 
 pub use console::{Progress, Status};
 pub use csv::CsvSink;
+pub use figures::FigureSink;
 pub use jsonl::JsonlSink;
 pub use tensorboard::{Start, TensorBoardSink};
 

@@ -1,5 +1,8 @@
 //! What a part hands back when it measured something. No part holds a writer.
 
+mod figure;
+
+pub use figure::{Axis, Curves, Line, Matrix};
 use pliant_envs::env::Picture;
 
 /// One measured thing.
@@ -25,6 +28,10 @@ pub enum Value {
         /// Rows.
         height: u16,
     },
+    /// Lines of a figure.
+    Curves(Curves),
+    /// A matrix, as a heat map.
+    Matrix(Matrix),
     /// Markdown.
     Text(String),
 }

@@ -7,6 +7,7 @@ mod model;
 mod pass;
 mod plan;
 mod spectral;
+mod trace;
 mod units;
 
 use std::fmt;
@@ -20,6 +21,7 @@ pub use plan::{
 use pliant_envs::env::EnvSpec;
 pub use spectral::{PowerIteration, spectral_buffer};
 use tch::Tensor;
+pub use trace::Traced;
 
 use crate::{error::Result, plugin::panic_text, variables::VariableSource};
 

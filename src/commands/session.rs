@@ -18,7 +18,7 @@ use crate::{
     run_dir::{Provenance, RunDirectory, State},
     runner::{AFTER_TRAINING, Outputs, Runner, Summary},
     sinks::{
-        CsvSink, JsonlSink, Progress, Start, TensorBoardSink,
+        CsvSink, FigureSink, JsonlSink, Progress, Start, TensorBoardSink,
         tensorboard::{Category, Chart, HparamValue, Lines},
     },
 };
@@ -94,6 +94,9 @@ fn outputs(config: &Config, directory: &RunDirectory, from: Option<&Loaded>) -> 
         let sink = resumed
             .map_or_else(|| JsonlSink::create(&file), |frames| JsonlSink::resume(&file, frames));
         sinks.push(Box::new(sink.map_err(failed)?));
+    }
+    if log.figures {
+        sinks.push(Box::new(FigureSink::new(path)));
     }
     let tensorboard = log.tensorboard.then(|| tensorboard(config, path, resumed));
     let tensorboard = tensorboard.transpose().map_err(failed)?;

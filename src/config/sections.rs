@@ -118,10 +118,12 @@ pub struct LogSection {
     pub csv: bool,
     /// Write `metrics.jsonl`.
     pub jsonl: bool,
+    /// Write the probes' curves and matrices into `figures/`.
+    pub figures: bool,
 }
 
 impl Default for LogSection {
     fn default() -> Self {
-        Self { every_frames: 10_000, tensorboard: true, csv: true, jsonl: false }
+        Self { every_frames: 10_000, tensorboard: true, csv: true, jsonl: false, figures: true }
     }
 }

@@ -109,9 +109,12 @@ impl Convolution {
         Self { map, norm: maker.norm(name, units) }
     }
 
-    fn forward(&self, input: &Tensor) -> Tensor {
-        let mapped = self.map.apply(input);
-        self.norm.as_ref().map_or_else(|| mapped.shallow_clone(), |norm| norm.apply(&mapped))
+    fn forward(&self, input: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let mapped = self.map.apply(input, pass);
+        match &self.norm {
+            None => mapped,
+            Some(norm) => norm.apply(&mapped, pass),
+        }
     }
 }
 
@@ -158,12 +161,12 @@ impl Section {
         activation: &dyn ActivationFunction,
         pass: &mut Pass<'_>,
     ) -> Tensor {
-        let mapped = self.convolution.forward(input);
+        let mapped = self.convolution.forward(input, pass);
         let mut stream = mapped.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
         for block in &self.blocks {
-            let inner = block.first.forward(&activation.apply(&stream));
+            let inner = block.first.forward(&activation.apply(&stream), pass);
             pass.record(&inner);
-            stream = &stream + block.second.forward(&inner);
+            stream = &stream + block.second.forward(&inner, pass);
         }
         stream
     }

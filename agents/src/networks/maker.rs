@@ -13,7 +13,7 @@ use pliant_core::{
 
 use super::{
     Initialization,
-    parts::{Layer, Map, Normalization, Output, Spectral, Weight},
+    parts::{Form, Layer, Map, Normalization, Output, Parameter, Spectral, Weight},
 };
 
 /// Makes maps, normalisations and layers. A layer `name` has the variables `name/weight`, `name/bias`
@@ -89,6 +89,12 @@ impl<'a, 's> Maker<'a, 's> {
         }
     }
 
+    /// [`Self::variable`] with its full name.
+    pub(super) fn parameter(&mut self, name: &str, shape: &[i64], init: Init) -> Parameter {
+        let tensor = self.variable(name, shape, init);
+        Parameter { name: format!("{}{name}", self.prefix), tensor }
+    }
+
     pub(super) fn buffer(&mut self, name: &str, shape: &[i64], init: Init) -> Tensor {
         self.variables.buffer(&format!("{}{name}", self.prefix), shape, init)
     }
@@ -97,16 +103,16 @@ impl<'a, 's> Maker<'a, 's> {
     pub(super) fn map(&mut self, name: &str, shape: Shape, has_bias: bool) -> Map {
         let (size, fan_in, fan_out) = shape.sizes();
         let init = self.initialization;
-        let tensor = self.variable(&format!("{name}/weight"), &size, init.weight(fan_in, fan_out));
-        let bias =
-            has_bias.then(|| self.variable(&format!("{name}/bias"), &size[..1], init.bias(fan_in)));
-        let weight = Weight { tensor, spectral: self.spectral(name, size[0]) };
-        match shape {
-            Shape::Dense { .. } => Map::Dense { weight, bias },
-            Shape::Convolution { stride, padding, .. } => {
-                Map::Convolution { weight, bias, stride, padding }
-            }
-        }
+        let parameter =
+            self.parameter(&format!("{name}/weight"), &size, init.weight(fan_in, fan_out));
+        let bias = has_bias
+            .then(|| self.parameter(&format!("{name}/bias"), &size[..1], init.bias(fan_in)));
+        let weight = Weight { parameter, spectral: self.spectral(name, size[0]) };
+        let form = match shape {
+            Shape::Dense { .. } => Form::Dense,
+            Shape::Convolution { stride, padding, .. } => Form::Convolution { stride, padding },
+        };
+        Map { weight, bias, form }
     }
 
     fn spectral(&mut self, name: &str, units: i64) -> Option<Spectral> {
@@ -169,7 +175,7 @@ impl<'a, 's> Maker<'a, 's> {
         let map = self.map("output", Shape::Dense { inputs: features, units: outputs }, false);
         let biases = if shared_bias { per_action } else { outputs };
         let init = self.initialization.bias(features);
-        let bias = self.variable("output/bias", &[biases], init);
+        let bias = self.parameter("output/bias", &[biases], init);
         let repeats = outputs / biases;
         Output { map, bias, repeats }
     }

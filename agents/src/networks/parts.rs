@@ -3,17 +3,24 @@
 use std::sync::Arc;
 
 use pliant_core::{
-    network::{ActivationFunction, Norm, NormKind, NormPosition, PowerIteration},
+    network::{ActivationFunction, Norm, NormKind, NormPosition, Pass, PowerIteration, Traced},
     tch::{Kind, Tensor},
     variables::Init,
 };
 
 use super::maker::Maker;
 
+/// A tensor that is learned, with the name by which others know it.
+#[derive(Debug)]
+pub(super) struct Parameter {
+    pub name: String,
+    pub tensor: Tensor,
+}
+
 /// A weight, perhaps divided by its spectral norm.
 #[derive(Debug)]
 pub(super) struct Weight {
-    pub tensor: Tensor,
+    pub parameter: Parameter,
     pub spectral: Option<Spectral>,
 }
 
@@ -30,12 +37,13 @@ impl Weight {
     /// What the inputs are multiplied by: `norm * W / sigma(W)` (Miyato et al., 2018, equation 8). A
     /// weight of 0 is not divided.
     fn value(&self) -> Tensor {
+        let weight = &self.parameter.tensor;
         match &self.spectral {
-            None => self.tensor.shallow_clone(),
+            None => weight.shallow_clone(),
             Some(Spectral { u, norm }) => {
-                let sigma = PowerIteration::step(&self.tensor, u).sigma(&self.tensor);
+                let sigma = PowerIteration::step(weight, u).sigma(weight);
                 let divisor = sigma.where_self(&sigma.gt(1e-12), &sigma.ones_like());
-                &self.tensor * (divisor.reciprocal() * *norm)
+                weight * (divisor.reciprocal() * *norm)
             }
         }
     }
@@ -43,38 +51,116 @@ impl Weight {
 
 /// A linear map.
 #[derive(Debug)]
-pub(super) enum Map {
-    /// `weight` is `[units, inputs]`; flattens what comes in to f32 `[batch, inputs]`.
-    Dense { weight: Weight, bias: Option<Tensor> },
+pub(super) struct Map {
+    pub weight: Weight,
+    pub bias: Option<Parameter>,
+    pub form: Form,
+}
+
+/// How a linear map meets its input.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    /// `weight` is `[units, inputs]`.
+    Dense,
     /// `weight` is `[units, channels, kernel, kernel]`.
-    Convolution { weight: Weight, bias: Option<Tensor>, stride: i64, padding: i64 },
+    Convolution { stride: i64, padding: i64 },
 }
 
 impl Map {
-    pub fn apply(&self, input: &Tensor) -> Tensor {
-        match self {
-            Self::Dense { weight, bias } => {
-                input.flatten(1, -1).linear(&weight.value(), bias.as_ref())
+    /// A dense map flattens what comes in to f32 `[batch, inputs]`.
+    pub fn apply(&self, input: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let (weight, bias) = (self.weight.value(), self.bias.as_ref().map(|bias| &bias.tensor));
+        match self.form {
+            Form::Dense => {
+                let flat = input.flatten(1, -1);
+                let output = flat.linear(&weight, bias);
+                self.trace(&flat, &output, pass);
+                output
             }
-            Self::Convolution { weight, bias, stride, padding } => {
-                input.conv2d(&weight.value(), bias.as_ref(), [*stride; 2], [*padding; 2], [1; 2], 1)
+            Form::Convolution { stride, padding } => {
+                let output = input.conv2d(&weight, bias, [stride; 2], [padding; 2], [1; 2], 1);
+                self.trace(input, &output, pass);
+                output
             }
         }
     }
+
+    /// A dense map on every token of f32 `[batch, tokens, inputs]`.
+    pub fn apply_to_tokens(&self, tokens: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let (weight, bias) = (self.weight.value(), self.bias.as_ref().map(|bias| &bias.tensor));
+        let size = tokens.size();
+        let output = tokens.reshape([size[0] * size[1], size[2]]).linear(&weight, bias);
+        let output = output.reshape([size[0], size[1], -1]);
+        self.trace(tokens, &output, pass);
+        output
+    }
+
+    /// A weight that is divided by its norm does not enter linearly and is passed over.
+    fn trace(&self, input: &Tensor, output: &Tensor, pass: &mut Pass<'_>) {
+        if !pass.is_traced() {
+            return;
+        }
+        let (input, output) = (input.shallow_clone(), output.shallow_clone());
+        if let Some(bias) = &self.bias {
+            // Behind the batch: the units first in a convolution, last in a dense map.
+            let view = match self.form {
+                Form::Dense => vec![-1],
+                Form::Convolution { .. } => vec![-1, 1, 1],
+            };
+            let (variable, output) = (bias.name.clone(), output.shallow_clone());
+            pass.trace(Traced::Elementwise { variable, view, factor: None, output });
+        }
+        if self.weight.spectral.is_none() {
+            let weight = self.weight.parameter.name.clone();
+            pass.trace(match self.form {
+                Form::Dense => Traced::Dense { weight, input, output },
+                Form::Convolution { stride, padding } => {
+                    Traced::Convolution { weight, input, output, stride, padding }
+                }
+            });
+        }
+    }
+}
+
+/// `normalised * scale + offset`, where both have the shape `view` behind the batch; traced.
+pub(super) fn rescaled(
+    normalised: &Tensor,
+    scale: Option<&Parameter>,
+    offset: Option<&Parameter>,
+    view: &[i64],
+    pass: &mut Pass<'_>,
+) -> Tensor {
+    let scaled = scale.map(|scale| normalised * scale.tensor.reshape(view));
+    let scaled = scaled.unwrap_or_else(|| normalised.shallow_clone());
+    let output = offset.map(|offset| &scaled + offset.tensor.reshape(view)).unwrap_or(scaled);
+    if !pass.is_traced() {
+        return output;
+    }
+    let mut trace = |parameter: &Parameter, factor| {
+        let (variable, output) = (parameter.name.clone(), output.shallow_clone());
+        pass.trace(Traced::Elementwise { variable, view: view.to_vec(), factor, output });
+    };
+    if let Some(scale) = scale {
+        trace(scale, Some(normalised.detach()));
+    }
+    if let Some(offset) = offset {
+        trace(offset, None);
+    }
+    output
 }
 
 /// A [`Norm`] with its variables, one scale and offset per channel.
 #[derive(Debug)]
 pub(super) struct Normalization {
     norm: Norm,
-    scale: Option<Tensor>,
-    offset: Option<Tensor>,
+    scale: Option<Parameter>,
+    offset: Option<Parameter>,
 }
 
 impl Normalization {
     pub fn new(norm: Norm, layer: &str, channels: i64, maker: &mut Maker<'_, '_>) -> Self {
         let mut variable = |part: &str, init| {
-            norm.affine.then(|| maker.variable(&format!("{layer}/{part}"), &[channels], init))
+            norm.affine.then(|| maker.parameter(&format!("{layer}/{part}"), &[channels], init))
         };
         let scale = variable("norm_scale", Init::Ones);
         let offset = match norm.kind {
@@ -99,28 +185,31 @@ impl Normalization {
     }
 
     /// Normalises f32 `[batch, channels, ..]` over everything but the batch.
-    pub fn apply(&self, input: &Tensor) -> Tensor {
-        match self.norm.kind {
+    pub fn apply(&self, input: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let Self { norm, scale, offset } = self;
+        match norm.kind {
             // Group normalisation with a single group.
-            NormKind::Layer => {
-                input.group_norm(1, self.scale.as_ref(), self.offset.as_ref(), self.norm.eps, true)
+            NormKind::Layer if !pass.is_traced() => {
+                let [scale, offset] = [scale, offset].map(|it| it.as_ref().map(|it| &it.tensor));
+                input.group_norm(1, scale, offset, norm.eps, true)
             }
-            NormKind::RootMeanSquare => self.divide_by_root_mean_square(input),
+            NormKind::Layer => {
+                let none = None::<&Tensor>;
+                let normalised = input.group_norm(1, none, none, norm.eps, true);
+                self.rescaled(&normalised, pass)
+            }
+            NormKind::RootMeanSquare => {
+                let dimensions: Vec<i64> = (1..input.dim() as i64).collect();
+                let mean_square = input.square().mean_dim(dimensions, true, Kind::Float);
+                self.rescaled(&(input * (mean_square + norm.eps).rsqrt()), pass)
+            }
         }
     }
 
-    fn divide_by_root_mean_square(&self, input: &Tensor) -> Tensor {
-        let dimensions: Vec<i64> = (1..input.dim() as i64).collect();
-        let mean_square = input.square().mean_dim(dimensions, true, Kind::Float);
-        let normalised = input * (mean_square + self.norm.eps).rsqrt();
-        match &self.scale {
-            None => normalised,
-            Some(scale) => {
-                let mut shape = vec![1; input.dim()];
-                shape[1] = -1;
-                normalised * scale.reshape(shape)
-            }
-        }
+    fn rescaled(&self, normalised: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let mut view = vec![1; normalised.dim() - 1];
+        view[0] = -1;
+        rescaled(normalised, self.scale.as_ref(), self.offset.as_ref(), &view, pass)
     }
 }
 
@@ -133,13 +222,13 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    pub fn forward(&self, input: &Tensor) -> Tensor {
-        let mapped = self.map.apply(input);
+    pub fn forward(&self, input: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let mapped = self.map.apply(input, pass);
         match &self.norm {
             None => self.activation.apply(&mapped),
             Some(norm) => match norm.norm.position {
-                NormPosition::BeforeActivation => self.activation.apply(&norm.apply(&mapped)),
-                NormPosition::AfterActivation => norm.apply(&self.activation.apply(&mapped)),
+                NormPosition::BeforeActivation => self.activation.apply(&norm.apply(&mapped, pass)),
+                NormPosition::AfterActivation => norm.apply(&self.activation.apply(&mapped), pass),
             },
         }
     }
@@ -150,18 +239,15 @@ impl Layer {
 pub(super) struct Output {
     pub map: Map,
     /// f32 `[outputs]`, or fewer that are repeated.
-    pub bias: Tensor,
+    pub bias: Parameter,
     pub repeats: i64,
 }
 
 impl Output {
     /// f32 `[batch, features]` to f32 `[batch, outputs]`.
-    pub fn forward(&self, features: &Tensor) -> Tensor {
-        let outputs = self.map.apply(features);
-        if self.repeats == 1 || self.bias.numel() == 1 {
-            outputs + &self.bias
-        } else {
-            outputs + self.bias.repeat([self.repeats])
-        }
+    pub fn forward(&self, features: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let outputs = self.map.apply(features, pass);
+        let each = outputs.reshape([-1, self.repeats, self.bias.tensor.numel() as i64]);
+        rescaled(&each, None, Some(&self.bias), &[1, -1], pass).flatten(1, -1)
     }
 }

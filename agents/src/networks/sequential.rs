@@ -152,7 +152,7 @@ impl Network for Sequential {
     fn forward(&self, observations: &Tensor, pass: &mut Pass<'_>) -> Tensor {
         let mut features = observations.shallow_clone();
         for layer in &self.encoder {
-            features = layer.forward(&features);
+            features = layer.forward(&features, pass);
             pass.record(&features);
         }
         self.tail.forward(&features, pass)

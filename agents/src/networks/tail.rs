@@ -30,11 +30,11 @@ impl Part {
     fn forward(&self, features: &Tensor, pass: &mut Pass<'_>) -> Tensor {
         let mut features = features.flatten(1, -1);
         for layer in &self.layers {
-            features = layer.forward(&features);
+            features = layer.forward(&features, pass);
             pass.record(&features);
         }
         pass.record_features(&features);
-        self.output.forward(&features)
+        self.output.forward(&features, pass)
     }
 }
 

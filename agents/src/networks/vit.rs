@@ -8,7 +8,9 @@ use block::{Block, TokenNorm};
 
 use pliant_core::{
     error::{Error, Result},
-    network::{Activation, Architecture, HiddenLayer, Network, NetworkPlan, NetworkSpec, Pass},
+    network::{
+        Activation, Architecture, HiddenLayer, Network, NetworkPlan, NetworkSpec, Pass, Traced,
+    },
     tch::Tensor,
     variables::{Init, VariableSource},
 };
@@ -17,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Initialization,
     maker::{Maker, Shape},
-    parts::Map,
+    parts::{Map, Parameter, rescaled},
     settings::{check_side, check_units},
     tail::{Tail, TailRecipe},
 };
@@ -111,8 +113,8 @@ impl Architecture for Vit {
         let patches = maker.map("patch", shape, true);
         let tokens = (rows / patch) * (columns / patch) + 1;
         let small = Init::Normal { std: 0.02 };
-        let class = maker.variable("class_token", &[1, 1, width], small);
-        let positions = maker.variable("positions", &[1, tokens, width], small);
+        let class = maker.parameter("class_token", &[1, 1, width], small);
+        let positions = maker.parameter("positions", &[1, tokens, width], small);
         let mut hidden = vec![HiddenLayer {
             is_residual: true,
             copies: 1,
@@ -151,8 +153,8 @@ impl Architecture for Vit {
 #[derive(Debug)]
 struct VitNetwork {
     patches: Map,
-    class: Tensor,
-    positions: Tensor,
+    class: Parameter,
+    positions: Parameter,
     blocks: Vec<Block>,
     norm: TokenNorm,
     dropout: f64,
@@ -160,17 +162,29 @@ struct VitNetwork {
     hidden: Vec<HiddenLayer>,
 }
 
+impl VitNetwork {
+    /// The class token and the patches f32 `[batch, width, patches]`, each with its position:
+    /// f32 `[batch, 1 + patches, width]`.
+    fn embed(&self, patches: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let class = self.class.tensor.expand([patches.size()[0], -1, -1], false);
+        let (variable, output) = (self.class.name.clone(), class.shallow_clone());
+        pass.trace(Traced::Elementwise { variable, view: vec![1, -1], factor: None, output });
+        let tokens = Tensor::cat(&[class, patches.transpose(1, 2)], 1);
+        let view = &self.positions.tensor.size()[1..];
+        rescaled(&tokens, None, Some(&self.positions), view, pass)
+    }
+}
+
 impl Network for VitNetwork {
     fn forward(&self, observations: &Tensor, pass: &mut Pass<'_>) -> Tensor {
-        let patches = self.patches.apply(observations).flatten(2, -1);
+        let patches = self.patches.apply(observations, pass).flatten(2, -1);
         pass.record(&patches);
-        let class = self.class.expand([patches.size()[0], -1, -1], false);
-        let tokens = Tensor::cat(&[class, patches.transpose(1, 2)], 1) + &self.positions;
+        let tokens = self.embed(&patches, pass);
         let mut tokens = pass.dropout(&tokens, self.dropout);
         for block in &self.blocks {
             tokens = block.forward(&tokens, pass);
         }
-        let features = self.norm.apply(&tokens).select(1, 0);
+        let features = self.norm.apply(&tokens, pass).select(1, 0);
         pass.record(&features);
         self.tail.forward(&features, pass)
     }

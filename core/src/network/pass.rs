@@ -2,6 +2,8 @@
 
 use tch::Tensor;
 
+use super::Traced;
+
 use crate::seeds::Stream;
 
 /// Collects the activations of a forward pass, one per hidden layer, in order.
@@ -9,9 +11,20 @@ use crate::seeds::Stream;
 pub struct Taps {
     activations: Vec<Tensor>,
     features: Option<Tensor>,
+    trace: Option<Vec<Traced>>,
 }
 
 impl Taps {
+    /// Taps that also collect how parameters enter (see [`Traced`]).
+    pub fn tracing() -> Self {
+        Self { trace: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// Where parameters entered, as far as the network said; empty unless asked for.
+    pub fn trace(&self) -> &[Traced] {
+        self.trace.as_deref().unwrap_or_default()
+    }
+
     /// The recorded activations, in the order of [`Network::hidden`](super::Network::hidden):
     /// f32 `[batch, copies * units, ..]`.
     pub fn activations(&self) -> &[Tensor] {
@@ -77,6 +90,18 @@ impl<'a> Pass<'a> {
     pub fn record_features(&mut self, features: &Tensor) {
         if let Some(taps) = &mut self.taps {
             taps.features = Some(features.shallow_clone());
+        }
+    }
+
+    /// True if somebody wants to know how parameters enter.
+    pub fn is_traced(&self) -> bool {
+        self.taps.as_ref().is_some_and(|taps| taps.trace.is_some())
+    }
+
+    /// Called by networks, if the pass [is traced](Self::is_traced), for each parameter.
+    pub fn trace(&mut self, traced: Traced) {
+        if let Some(trace) = self.taps.as_mut().and_then(|taps| taps.trace.as_mut()) {
+            trace.push(traced);
         }
     }
 

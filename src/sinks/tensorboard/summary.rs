@@ -10,7 +10,10 @@ use tensorboard_proto::{
     types::DataType,
 };
 
-use crate::sinks::{histogram::Histogram, picture};
+use crate::{
+    plot::{self, Png},
+    sinks::{histogram::Histogram, picture},
+};
 
 /// TensorBoard's number for RGB.
 const RGB: i32 = 3;
@@ -29,6 +32,12 @@ pub(super) fn append(values: &mut Vec<Summary_Value>, tag: &str, value: &Value) 
         Value::Images { frames, fps } => values.extend(images(tag, frames, *fps)?),
         Value::Film { gif, width, height } => {
             values.push(image(tag, (*width).into(), (*height).into(), gif.clone()));
+        }
+        Value::Curves(curves) => {
+            values.extend(plot::curves_png(tag, curves)?.map(|it| picture_of(tag, it)))
+        }
+        Value::Matrix(matrix) => {
+            values.extend(plot::matrix_png(tag, matrix)?.map(|it| picture_of(tag, it)))
         }
         Value::Text(text) => {
             values.push(plugin(tag, "text", Vec::new(), string(text.clone().into_bytes())));
@@ -96,6 +105,10 @@ fn images(tag: &str, frames: &[Picture], fps: u32) -> Result<Option<Summary_Valu
     };
     // The encoders refuse sides of more than 16 bits.
     Ok(Some(image(tag, first.width as i32, first.height as i32, file)))
+}
+
+fn picture_of(tag: &str, png: Png) -> Summary_Value {
+    image(tag, png.width as i32, png.height as i32, png.bytes)
 }
 
 fn image(tag: &str, width: i32, height: i32, file: Vec<u8>) -> Summary_Value {

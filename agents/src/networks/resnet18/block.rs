@@ -8,14 +8,14 @@ use pliant_core::{
 
 use crate::networks::{
     maker::Maker,
-    parts::{Map, Normalization},
+    parts::{Map, Normalization, Parameter, rescaled},
 };
 
 /// Batch normalisation (Ioffe & Szegedy, 2015).
 #[derive(Debug)]
 pub(super) struct BatchNorm {
-    scale: Tensor,
-    offset: Tensor,
+    scale: Parameter,
+    offset: Parameter,
     running_mean: Tensor,
     running_variance: Tensor,
 }
@@ -24,26 +24,33 @@ impl BatchNorm {
     pub fn make(maker: &mut Maker<'_, '_>, layer: &str, units: i64) -> Self {
         let name = |part: &str| format!("{layer}/{part}");
         Self {
-            scale: maker.variable(&name("norm_scale"), &[units], Init::Ones),
-            offset: maker.variable(&name("norm_offset"), &[units], Init::Zeros),
+            scale: maker.parameter(&name("norm_scale"), &[units], Init::Ones),
+            offset: maker.parameter(&name("norm_offset"), &[units], Init::Zeros),
             running_mean: maker.buffer(&name("running_mean"), &[units], Init::Zeros),
             running_variance: maker.buffer(&name("running_variance"), &[units], Init::Ones),
         }
     }
 
-    fn apply(&self, input: &Tensor, pass: &Pass<'_>) -> Tensor {
+    fn apply(&self, input: &Tensor, pass: &mut Pass<'_>) -> Tensor {
         let uses_batch = pass.uses_batch_statistics();
         let moves_or_uses = pass.is_training() || !uses_batch;
-        input.batch_norm(
-            Some(&self.scale),
-            Some(&self.offset),
-            moves_or_uses.then_some(&self.running_mean),
-            moves_or_uses.then_some(&self.running_variance),
-            uses_batch,
-            0.1,
-            1e-5,
-            true,
-        )
+        let normalised = |scale, offset| {
+            input.batch_norm(
+                scale,
+                offset,
+                moves_or_uses.then_some(&self.running_mean),
+                moves_or_uses.then_some(&self.running_variance),
+                uses_batch,
+                0.1,
+                1e-5,
+                true,
+            )
+        };
+        let (scale, offset) = (&self.scale, &self.offset);
+        if !pass.is_traced() {
+            return normalised(Some(&scale.tensor), Some(&offset.tensor));
+        }
+        rescaled(&normalised(None, None), Some(scale), Some(offset), &[-1, 1, 1], pass)
     }
 }
 
@@ -62,12 +69,12 @@ pub(super) struct Convolution {
 }
 
 impl Convolution {
-    pub fn forward(&self, input: &Tensor, pass: &Pass<'_>) -> Tensor {
-        let mapped = self.map.apply(input);
+    pub fn forward(&self, input: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let mapped = self.map.apply(input, pass);
         match &self.norm {
             Norm::None => mapped,
             Norm::Batch(norm) => norm.apply(&mapped, pass),
-            Norm::Planned(norm) => norm.apply(&mapped),
+            Norm::Planned(norm) => norm.apply(&mapped, pass),
         }
     }
 }

@@ -11,29 +11,35 @@ use pliant_core::{
 use super::VitConfig;
 use crate::networks::{
     maker::{Maker, Shape},
-    parts::Map,
+    parts::{Map, Parameter, rescaled},
 };
 
 /// Layer normalisation of each token.
 #[derive(Debug)]
 pub(super) struct TokenNorm {
-    scale: Tensor,
-    offset: Tensor,
+    scale: Parameter,
+    offset: Parameter,
     pub names: [String; 2],
 }
 
 impl TokenNorm {
     pub fn make(maker: &mut Maker<'_, '_>, name: &str, width: i64) -> Self {
         let names = ["norm_scale", "norm_offset"].map(|part| format!("{name}/{part}"));
-        let scale = maker.variable(&names[0], &[width], Init::Ones);
-        let offset = maker.variable(&names[1], &[width], Init::Zeros);
+        let scale = maker.parameter(&names[0], &[width], Init::Ones);
+        let offset = maker.parameter(&names[1], &[width], Init::Zeros);
         Self { scale, offset, names }
     }
 
     /// f32 `[batch, tokens, width]`.
-    pub fn apply(&self, input: &Tensor) -> Tensor {
-        let shape = self.scale.size();
-        input.layer_norm(shape, Some(&self.scale), Some(&self.offset), 1e-5, true)
+    pub fn apply(&self, input: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let (scale, offset) = (&self.scale, &self.offset);
+        let shape = scale.tensor.size();
+        if !pass.is_traced() {
+            return input.layer_norm(shape, Some(&scale.tensor), Some(&offset.tensor), 1e-5, true);
+        }
+        let none = None::<&Tensor>;
+        let normalised = input.layer_norm(shape, none, none, 1e-5, true);
+        rescaled(&normalised, Some(scale), Some(offset), &[-1], pass)
     }
 }
 
@@ -93,40 +99,34 @@ impl Block {
 
     /// f32 `[batch, tokens, width]` to the same.
     pub fn forward(&self, tokens: &Tensor, pass: &mut Pass<'_>) -> Tensor {
-        let attended = self.attend(&self.attention_norm.apply(tokens));
+        let attended = self.attend(&self.attention_norm.apply(tokens, pass), pass);
         let tokens = tokens + pass.dropout(&attended, self.dropout);
-        let fed = self.feed_forward(&self.feed_forward_norm.apply(&tokens), pass);
+        let fed = self.feed_forward(&self.feed_forward_norm.apply(&tokens, pass), pass);
         tokens + pass.dropout(&fed, self.dropout)
     }
 
     /// Softmax attention with `1 / sqrt(width / heads)` (Vaswani et al., 2017, equation 1).
-    fn attend(&self, tokens: &Tensor) -> Tensor {
+    fn attend(&self, tokens: &Tensor, pass: &mut Pass<'_>) -> Tensor {
         let [batch, count, width] = three(tokens);
         let size = width / self.heads;
         let by_head =
             |part: &Tensor| part.reshape([batch, count, self.heads, size]).transpose(1, 2);
-        let mapped = on_tokens(&self.attention_in, tokens).chunk(3, -1);
+        let mapped = self.attention_in.apply_to_tokens(tokens, pass).chunk(3, -1);
         let [queries, keys, values] = [0, 1, 2].map(|part| by_head(&mapped[part]));
         let scores = queries.matmul(&keys.transpose(-2, -1)) / (size as f64).sqrt();
         let mixed = scores.softmax(-1, Kind::Float).matmul(&values);
         let joined = mixed.transpose(1, 2).reshape([batch, count, width]);
-        on_tokens(&self.attention_out, &joined)
+        self.attention_out.apply_to_tokens(&joined, pass)
     }
 
     fn feed_forward(&self, tokens: &Tensor, pass: &mut Pass<'_>) -> Tensor {
         // Units come second wherever they are activated or recorded.
-        let mapped = on_tokens(&self.feed_forward_in, tokens).transpose(1, 2);
+        let mapped = self.feed_forward_in.apply_to_tokens(tokens, pass).transpose(1, 2);
         let activated = self.activation.apply(&mapped);
         pass.record(&activated);
         let kept = pass.dropout(&activated.transpose(1, 2), self.dropout);
-        on_tokens(&self.feed_forward_out, &kept)
+        self.feed_forward_out.apply_to_tokens(&kept, pass)
     }
-}
-
-/// A dense map on every token of f32 `[batch, tokens, inputs]`.
-fn on_tokens(map: &Map, tokens: &Tensor) -> Tensor {
-    let [batch, count, inputs] = three(tokens);
-    map.apply(&tokens.reshape([batch * count, inputs])).reshape([batch, count, -1])
 }
 
 fn three(tensor: &Tensor) -> [i64; 3] {
