@@ -181,8 +181,13 @@ impl Agent for DoubleDqn {
     fn most_updates(&self, agent_steps: u64) -> u64 {
         // The last step is not learned from any more.
         let DoubleDqnConfig { update_every_agent_steps, learning_starts, .. } = self.config;
-        let (from, to) = (learning_starts.saturating_sub(1), agent_steps.saturating_sub(1));
-        crossings(update_every_agent_steps, from, to)
+        let together = self.num_envs as u64;
+        let first = learning_starts.max(1).div_ceil(together) * together;
+        crossings(update_every_agent_steps, first - together, agent_steps.saturating_sub(1))
+    }
+
+    fn target_period_updates(&self) -> u64 {
+        self.config.target_period_updates
     }
 
     fn learner(&self) -> &Learner {

@@ -68,6 +68,9 @@ pub trait Agent: Checkpoint {
     /// The most updates that an agent which is new makes in so many agent steps.
     fn most_updates(&self, agent_steps: u64) -> u64;
 
+    /// Updates between two of the target network.
+    fn target_period_updates(&self) -> u64;
+
     /// The networks and optimiser.
     fn learner(&self) -> &Learner;
 

@@ -19,8 +19,8 @@ use crate::{
 pub struct UpdateBatch<'a> {
     /// The observations, u8 `[batch, channels, height, width]`, where the learner computes.
     pub observations: &'a Tensor,
-    /// The activations of the loss's own forward pass through the online network, with their
-    /// gradients.
+    /// The activations of the loss's own forward pass through the online network: part of its graph, so
+    /// that terms in `extra_loss` can be made of them.
     pub taps: &'a Taps,
 }
 
@@ -53,9 +53,10 @@ pub trait Intervention: Checkpoint {
         Ok(())
     }
 
-    /// The first update with which it may do something.
-    fn first_update(&self) -> u64 {
-        1
+    /// The first update with which it may do something, where the target network is updated every
+    /// `target_period_updates`; `None` if it never does.
+    fn first_update(&self, _target_period_updates: u64) -> Option<u64> {
+        Some(1)
     }
 
     /// A term to add to the loss of the coming update: a scalar tensor. `learner.updates` does not
@@ -143,11 +144,15 @@ impl Interventions {
     }
 
     /// Those that do nothing within so many updates: what they are called in messages, and the first
-    /// update with which they would.
-    pub fn idle_within(&self, updates: u64) -> Vec<(&str, u64)> {
-        let firsts =
-            self.0.iter().map(|part| (part.label.as_str(), part.intervention.first_update()));
-        firsts.filter(|(_, first)| *first > updates).collect()
+    /// update with which they would, if there is one.
+    pub fn idle_within(
+        &self,
+        updates: u64,
+        target_period_updates: u64,
+    ) -> Vec<(&str, Option<u64>)> {
+        let first = |part: &Installed| part.intervention.first_update(target_period_updates);
+        let firsts = self.0.iter().map(|part| (part.label.as_str(), first(part)));
+        firsts.filter(|(_, first)| first.is_none_or(|first| first > updates)).collect()
     }
 
     /// The terms that the interventions add to the loss, each a scalar, by tag.

@@ -98,8 +98,10 @@ impl Losses {
     /// Waits for the device once.
     fn read(primary: &Tensor, penalties: &[(String, Tensor)]) -> Self {
         let all = penalties.iter().map(|(_, penalty)| penalty);
-        let all: Vec<Tensor> =
-            std::iter::once(primary).chain(all).map(|loss| loss.to_kind(Kind::Double)).collect();
+        let all: Vec<Tensor> = std::iter::once(primary)
+            .chain(all)
+            .map(|loss| loss.to_device(primary.device()).to_kind(Kind::Double))
+            .collect();
         let all = no_grad(|| Tensor::stack(&all, 0));
         let mut values = Vec::<f64>::try_from(&all).expect("one number each").into_iter();
         let primary = values.next().expect("the primary loss comes first");

@@ -13,7 +13,7 @@ mod units;
 use std::fmt;
 
 pub use activation::{Activation, ActivationFunction};
-pub use model::Model;
+pub use model::{Model, SETTLED};
 pub use pass::{Pass, Taps};
 pub use plan::{
     AuxiliaryHead, NetworkPlan, Norm, NormKind, NormPosition, PlannedActivation, SpectralNorm,
@@ -50,7 +50,7 @@ pub struct HiddenLayer {
 /// A function from observations to outputs, with its layers open to inspection.
 pub trait Network: Send {
     /// `observations`: f32 `[batch, channels, height, width]` in 0..1. Returns f32 `[batch, outputs]`.
-    /// Leaves each hidden layer's output with [`Pass::record`], in order, and what the output layer
+    /// Leaves what each hidden layer's activation gave with [`Pass::record`], in order, and what the output layer
     /// reads with [`Pass::record_features`].
     fn forward(&self, observations: &Tensor, pass: &mut Pass<'_>) -> Tensor;
 

@@ -27,6 +27,8 @@ impl Default for C51Config {
     }
 }
 
+const MOST_BINS: u32 = 4096;
+
 /// Plans the head; has nothing to do while the network learns.
 #[derive(Debug)]
 pub struct C51(Support);
@@ -35,6 +37,10 @@ impl C51 {
     /// Checks the settings.
     pub fn build(config: C51Config) -> Result<Box<dyn Intervention>, String> {
         let C51Config { min, max, bins } = config;
+        // Each atom of the next state is held against each atom of this one.
+        if bins > MOST_BINS {
+            return Err(format!("`bins` is {bins}, expected 2 to {MOST_BINS}"));
+        }
         Ok(Box::new(Self(Support::new(min, max, bins)?)))
     }
 }

@@ -9,6 +9,7 @@ use pliant_core::{
     network::HiddenLayer,
     ranges::{decay, share},
     schedule::{HasSchedule, Scheduled, UpdateWindow},
+    seeds::Stream,
     state::{Checkpoint, StateDict},
     tch::Tensor,
 };
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     memory::Memory,
-    units::{outgoing_magnitude, redraw_incoming, silence_outgoing},
+    units::{check_units, outgoing_magnitude, recyclable, redraw_incoming, silence_outgoing},
 };
 
 /// Continual backpropagation (Dohare et al., 2024, algorithm 1): every unit's utility is a running mean
@@ -140,21 +141,22 @@ impl ContinualBackprop {
 }
 
 impl Intervention for ContinualBackprop {
-    fn first_update(&self) -> u64 {
-        self.window.start_updates
+    fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        check_units(learner)
+    }
+
+    fn first_update(&self, _target_period_updates: u64) -> Option<u64> {
+        Some(self.window.start_updates)
     }
 
     fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         if !self.window.contains(learner.updates) {
             return Ok(());
         }
-        let layers: Vec<HiddenLayer> = learner.online.hidden().to_vec();
         let mut chosen = Vec::new();
-        for (layer, activation) in layers.into_iter().zip(hook.batch.taps.activations()) {
-            if !layer.is_residual {
-                let units = self.choose(learner, &layer, activation);
-                chosen.extend(units.map(|units| (layer, units)));
-            }
+        for (layer, activation) in recyclable(learner, hook.batch.taps) {
+            let units = self.choose(learner, &layer, activation);
+            chosen.extend(units.map(|units| (layer, units)));
         }
         for (layer, units) in &chosen {
             redraw_incoming(learner, layer, units, hook.stream);

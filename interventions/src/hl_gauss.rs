@@ -4,7 +4,7 @@ use pliant_core::{
     head::{Categorical, Encoding, Head, Support},
     intervention::Intervention,
     network::NetworkPlan,
-    ranges::positive,
+    ranges::{positive, require},
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,7 @@ impl HlGauss {
         let HlGaussConfig { min, max, bins, sigma } = config;
         positive("sigma", sigma)?;
         let support = Support::new(min, max, bins)?;
+        require(sigma <= f64::from(bins), "sigma", sigma, "at most the number of `bins`")?;
         Ok(Box::new(Self(Categorical { support, encoding: Encoding::HlGauss { sigma } })))
     }
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     memory::Memory,
+    redraw::check_weights,
     schedule::{Event, OnSchedule},
 };
 
@@ -77,6 +78,7 @@ impl Event for NormalizeAndProject {
     }
 
     fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        check_weights(&learner.online)?;
         for (name, weight) in crate::hidden_weights(&learner.online) {
             self.norms.set(&name, frobenius(&weight));
         }

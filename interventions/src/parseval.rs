@@ -6,11 +6,15 @@ use pliant_core::{
     learner::Learner,
     ranges::{not_negative, positive},
     schedule::{HasSchedule, Scheduled, UpdateWindow},
+    seeds::Stream,
     tch::{Kind, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::schedule::{InWindow, Penalty, sum};
+use crate::{
+    redraw::check_weights,
+    schedule::{InWindow, Penalty, sum},
+};
 
 /// Parseval regularisation (Cisse et al., 2017; Chung et al., 2024): for the weight of every
 /// hidden layer, as a matrix W [units, inputs * area], `coefficient * |W W^T - scale * I|^2` (Frobenius)
@@ -63,6 +67,10 @@ fn distance(weight: &Tensor, scale: f64) -> Tensor {
 }
 
 impl Penalty for Parseval {
+    fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        check_weights(&learner.online)
+    }
+
     fn term(&mut self, learner: &Learner, _hook: &mut Hook<'_>) -> Result<Tensor> {
         let distances = crate::hidden_weights(&learner.online)
             .into_iter()

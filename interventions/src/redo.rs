@@ -7,13 +7,14 @@ use pliant_core::{
     network::HiddenLayer,
     ranges::not_negative,
     schedule::{HasSchedule, Scheduled, UpdateSchedule},
+    seeds::Stream,
     tch::{Kind, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     schedule::{Event, OnSchedule},
-    units::{redraw_incoming, silence_outgoing},
+    units::{check_units, recyclable, redraw_incoming, silence_outgoing},
 };
 
 /// ReDo (Sokar et al., 2023, algorithm 1): units whose share of their layer's activity on the update's
@@ -60,18 +61,17 @@ fn dormant(activity: &Tensor, tau: f64) -> Tensor {
 }
 
 impl Event for Redo {
+    fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        check_units(learner)
+    }
+
     fn act(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
-        let activations = hook.batch.taps.activations();
-        let layers: Vec<(HiddenLayer, Tensor)> = learner
-            .online
-            .hidden()
-            .iter()
-            .zip(activations)
-            .filter(|(layer, _)| !layer.is_residual)
-            .map(|(layer, activation)| {
-                (layer.clone(), dormant(&layer.mean_activity(activation), self.0.tau))
-            })
-            .collect();
+        let choose = |(layer, activation): (HiddenLayer, &Tensor)| {
+            let units = dormant(&layer.mean_activity(activation), self.0.tau);
+            (layer, units)
+        };
+        let layers: Vec<(HiddenLayer, Tensor)> =
+            recyclable(learner, hook.batch.taps).into_iter().map(choose).collect();
         let (mut recycled, mut units) = (0, 0);
         for (layer, indices) in &layers {
             redraw_incoming(learner, layer, indices, hook.stream);

@@ -1,6 +1,19 @@
 //! Drawing a network's parameters anew.
 
-use pliant_core::{learner::Learner, network::Model, seeds::Stream, tch::Tensor};
+use pliant_core::{
+    learner::Learner,
+    network::{Model, SETTLED},
+    seeds::Stream,
+    tch::Tensor,
+};
+
+/// An error unless the network has layers with a weight: variables named `../weight`.
+pub(crate) fn check_weights(model: &Model) -> Result<(), String> {
+    if model.main_layers().is_empty() {
+        return Err("the network has no variable named `../weight` with two dimensions".to_owned());
+    }
+    Ok(())
+}
 
 /// An error if plasticity may be injected: the layers that learn are then a difference from frozen ones,
 /// which drawing them anew would make meaningless.
@@ -65,9 +78,9 @@ pub(crate) fn reset(
             learner.optimizer.moments_mut().reset_variable(&name);
         }
     }
-    learner.online.settle(&includes);
+    learner.online.settle(SETTLED, &includes);
     if beside.target {
-        learner.target.settle(&includes);
+        learner.target.settle(SETTLED, &includes);
     }
 }
 

@@ -10,14 +10,15 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    redraw::{Beside, is_of, refuse_injection, reset},
+    redraw::{Beside, check_weights, is_of, refuse_injection, reset},
     schedule::{Event, OnSchedule},
 };
 
 /// The last layers are drawn anew from time to time, in the target network to the same values (Nikishin
 /// et al., 2022; the default period is ours). The optimiser forgets their moments and counters. Layers count
 /// in the reverse of the order in which the network makes them: every linear map and convolution with its
-/// normalisation, a skip connection's among them. Not beside `plasticity_injection`.
+/// normalisation, a skip connection's among them. (A transformer's embeddings and the normalisations of its
+/// stream are no layers and stay.) Not beside `plasticity_injection`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResetHeadConfig {
@@ -55,6 +56,7 @@ impl ResetHead {
 
 impl Event for ResetHead {
     fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        check_weights(&learner.online)?;
         refuse_injection(learner)?;
         let (wanted, there) = (self.0.last_layers as usize, learner.online.main_layers().len());
         if wanted <= there {

@@ -10,7 +10,7 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    redraw::{Beside, is_of, refuse_injection, reset},
+    redraw::{Beside, check_weights, is_of, refuse_injection, reset},
     schedule::{Event, OnSchedule},
 };
 
@@ -52,6 +52,7 @@ impl ResetLastLayer {
 
 impl Event for ResetLastLayer {
     fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        check_weights(&learner.online)?;
         refuse_injection(learner)
     }
 

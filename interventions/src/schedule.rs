@@ -54,8 +54,8 @@ impl<E: Event> Intervention for OnSchedule<E> {
         self.event.after_build(learner, stream)
     }
 
-    fn first_update(&self) -> u64 {
-        self.schedule.first().unwrap_or(u64::MAX)
+    fn first_update(&self, target_period_updates: u64) -> Option<u64> {
+        self.schedule.first(target_period_updates)
     }
 
     fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
@@ -124,8 +124,8 @@ impl<P: Penalty> Intervention for InWindow<P> {
         self.penalty.after_build(learner, stream)
     }
 
-    fn first_update(&self) -> u64 {
-        self.window.start_updates
+    fn first_update(&self, _target_period_updates: u64) -> Option<u64> {
+        Some(self.window.start_updates)
     }
 
     fn extra_loss(&mut self, learner: &Learner, hook: &mut Hook<'_>) -> Result<Option<Tensor>> {

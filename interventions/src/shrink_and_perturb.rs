@@ -4,7 +4,7 @@ use pliant_core::{
     error::Result,
     intervention::{Hook, Intervention},
     learner::Learner,
-    network::Model,
+    network::{Model, SETTLED},
     ranges::{not_negative, share},
     schedule::{HasSchedule, Scheduled, UpdateSchedule},
     seeds::Stream,
@@ -87,7 +87,7 @@ impl Event for ShrinkAndPerturb {
         let ShrinkAndPerturbConfig { shrink, perturb, layers } = &self.0;
         let includes = |name: &str| layers.is_empty() || is_of(layers, name);
         shrink_and_perturb(&learner.online, hook.stream, [*shrink, *perturb], includes);
-        learner.online.settle(includes);
+        learner.online.settle(SETTLED, includes);
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use pliant_core::{
     error::Result,
     intervention::{Hook, Intervention},
     learner::Learner,
+    network::SETTLED,
     ranges::share,
     schedule::{HasSchedule, Scheduled, UpdateSchedule},
     seeds::Stream,
@@ -40,6 +41,9 @@ impl HasSchedule for SoftShrinkAndPerturbConfig {
     }
 }
 
+/// Below this factor, what is estimated of the weights has to be found anew; above, it follows by itself.
+const VISIBLY: f64 = 0.99;
+
 /// Shrinks and perturbs softly.
 #[derive(Debug)]
 pub struct SoftShrinkAndPerturb(SoftShrinkAndPerturbConfig);
@@ -62,6 +66,9 @@ impl Event for SoftShrinkAndPerturb {
     fn act(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         let shrink = self.0.shrink;
         shrink_and_perturb(&learner.online, hook.stream, [shrink, 1.0 - shrink], |_| true);
+        if shrink < VISIBLY {
+            learner.online.settle(SETTLED, |_| true);
+        }
         Ok(())
     }
 }

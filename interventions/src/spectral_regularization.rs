@@ -7,6 +7,7 @@ use pliant_core::{
     network::PowerIteration,
     ranges::not_negative,
     schedule::{HasSchedule, Scheduled, UpdateWindow},
+    seeds::Stream,
     state::{Checkpoint, StateDict},
     tch::{Kind, Tensor},
 };
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     is_divided,
     memory::Memory,
+    redraw::check_weights,
     schedule::{InWindow, Penalty, sum},
 };
 
@@ -86,6 +88,10 @@ impl SpectralRegularization {
 const FIRST_ITERATIONS: u32 = 100;
 
 impl Penalty for SpectralRegularization {
+    fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        check_weights(&learner.online)
+    }
+
     fn term(&mut self, learner: &Learner, hook: &mut Hook<'_>) -> Result<Tensor> {
         let exponent = i64::from(self.config.exponent);
         let mut terms: Vec<Tensor> = Vec::new();

@@ -19,8 +19,8 @@ use crate::memory::Memory;
 /// `reference + S * distance`, where the reference are the parameters before the first step, the
 /// distance is what the optimiser's steps add up to, and the scale S is the sum of one-dimensional tuners,
 /// one for each discount, that learn from how gradient and distance lie to each other. As in the authors'
-/// program the distance before a step is found from the parameters, so what other interventions changed
-/// (a reset) since the last step is part of it and scaled with it. Reference and tuners are remembered and saved; target network and moments stay as they are.
+/// program the distance before a step is found from the parameters; what other interventions changed since
+/// the last step (a reset) moves the reference along, so that it stays. Reference and tuners are remembered and saved; target network and moments stay as they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TracConfig {
@@ -91,6 +91,8 @@ pub struct Trac {
     window: UpdateWindow,
     tuners: Vec<Tuner>,
     reference: Memory,
+    /// The parameters as the last step left them.
+    left: Memory,
     /// Parameters before the optimiser's step.
     before: Vec<(String, Tensor)>,
     /// `<gradient, distance>` before the optimiser's step.
@@ -111,12 +113,23 @@ impl Trac {
         positive("first_scale", config.first_scale)?;
         positive("eps", config.eps)?;
         let tuners = config.betas.iter().map(|beta| Tuner::new(*beta)).collect();
-        let (reference, before) = (Memory::default(), Vec::new());
-        Ok(Box::new(Self { config, window, tuners, reference, before, inner_product: 0.0 }))
+        let (reference, left) = (Memory::default(), Memory::default());
+        let (before, inner_product) = (Vec::new(), 0.0);
+        Ok(Box::new(Self { config, window, tuners, reference, left, before, inner_product }))
     }
 
+    /// The tuners' sum, and 0 where that is negative.
     fn scale(&self) -> f64 {
-        self.tuners.iter().map(|tuner| tuner.scale).sum::<f64>().max(0.0)
+        let sum = self.tuners.iter().map(|tuner| tuner.scale).sum::<f64>();
+        if sum < 0.0 { 0.0 } else { sum }
+    }
+
+    /// Moves a parameter's reference by what others changed since the last step.
+    fn follow(&mut self, name: &str, present: &Tensor) {
+        let left = self.left.get_or(name, present.device(), || present.copy());
+        let moved = present - &*left;
+        let reference = self.reference.get_or(name, present.device(), || present.copy());
+        let _ = reference.g_add_(&moved);
     }
 
     /// `(parameter - reference) / (S + eps)`.
@@ -128,8 +141,8 @@ impl Trac {
 }
 
 impl Intervention for Trac {
-    fn first_update(&self) -> u64 {
-        self.window.start_updates
+    fn first_update(&self, _target_period_updates: u64) -> Option<u64> {
+        Some(self.window.start_updates)
     }
 
     fn before_step(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
@@ -140,6 +153,7 @@ impl Intervention for Trac {
         let mut products: Option<Tensor> = None;
         for (name, parameter) in learner.online.variables().with_gradients() {
             let present = parameter.detach().copy();
+            self.follow(name, &present);
             let product = (self.distance(name, &present) * parameter.grad()).sum(Kind::Double);
             products = Some(products.map_or_else(|| product.copy(), |sum| sum + &product));
             self.before.push((name.to_owned(), present));
@@ -171,6 +185,7 @@ impl Intervention for Trac {
             let reference =
                 self.reference.get_or(&name, distance.device(), || distance.zeros_like());
             parameter.copy_(&(&*reference + distance * scale));
+            self.left.set(&name, parameter.detach().copy());
         }
         hook.metrics.scalar("trac/scale", scale);
         Ok(())
@@ -181,11 +196,13 @@ impl Checkpoint for Trac {
     fn save(&self, state: &mut StateDict) {
         state.put("tuners", &self.tuners);
         state.put_part("reference", &self.reference);
+        state.put_part("left", &self.left);
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
         self.tuners = state.get("tuners")?;
-        state.load_part("reference", &mut self.reference)
+        state.load_part("reference", &mut self.reference)?;
+        state.load_part("left", &mut self.left)
     }
 }
 
@@ -234,5 +251,33 @@ mod tests {
         let scale = unit * erfi((0.25e-8 - h) / (SQRT_2 * -h + 1e-8));
         let second = 2.0 + (-0.5 - 0.25 * first) * scale;
         assert!((bias(&setting) - second).abs() < 1e-5, "{} not {second}", bias(&setting));
+    }
+
+    #[test]
+    fn what_others_change_moves_the_reference_and_stays() {
+        let config = TracConfig { first_scale: 1e-8, ..TracConfig::default() };
+        let mut setting = Setting::with_sgd(Trac::build(config.into()), 2, 0.1);
+        setting.update(3);
+        let before = setting.numbers("dense2/weight");
+        let elsewhere: Vec<f32> = before.iter().map(|weight| weight + 4.0).collect();
+        setting.set("dense2/weight", &elsewhere);
+        setting.update(5);
+        let after = setting.numbers("dense2/weight");
+        for (is, was) in after.iter().zip(&elsewhere) {
+            assert!((is - was).abs() < 1e-3, "{after:?}, set to {elsewhere:?}");
+        }
+    }
+
+    #[test]
+    fn a_negative_sum_of_scales_is_none_and_no_number_stays_none() {
+        let of = |scales: [f64; 2]| {
+            let tuners = scales.map(|scale| Tuner { scale, ..Tuner::new(0.5) }).to_vec();
+            let (window, config) = (UpdateWindow::always(), TracConfig::default());
+            let (reference, left) = (Memory::default(), Memory::default());
+            let before = Vec::new();
+            Trac { config, window, tuners, reference, left, before, inner_product: 0.0 }.scale()
+        };
+        assert_eq!([of([3.0, -1.0]), of([1.0, -3.0])], [2.0, 0.0]);
+        assert!(of([1.0, f64::NAN]).is_nan());
     }
 }

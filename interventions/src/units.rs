@@ -2,10 +2,31 @@
 
 use pliant_core::{
     learner::Learner,
-    network::HiddenLayer,
+    network::{HiddenLayer, Taps},
     seeds::Stream,
     tch::{Kind, Tensor},
 };
+
+/// The hidden layers whose units can be cut off and that the update's loss came through, each with its
+/// activation. (A layer that was made after the loss was computed, as by plasticity injection, has none.)
+pub(crate) fn recyclable<'a>(learner: &Learner, taps: &'a Taps) -> Vec<(HiddenLayer, &'a Tensor)> {
+    let variables = learner.online.variables();
+    let learned: Vec<&str> = variables.with_gradients().map(|(name, _)| name).collect();
+    let took_part = |layer: &HiddenLayer| {
+        layer.incoming.first().is_some_and(|weight| learned.contains(&weight.as_str()))
+    };
+    let layers = learner.online.hidden().iter().zip(taps.activations());
+    let can_be = |(layer, _): &(&HiddenLayer, _)| !layer.is_residual && took_part(layer);
+    layers.filter(can_be).map(|(layer, activation)| (layer.clone(), activation)).collect()
+}
+
+/// An error unless the network shows hidden layers whose units can be cut off.
+pub(crate) fn check_units(learner: &Learner) -> Result<(), String> {
+    if learner.online.hidden().iter().any(|layer| !layer.is_residual) {
+        return Ok(());
+    }
+    Err("the network shows no hidden layer whose units can be cut off".to_owned())
+}
 
 /// Cuts units (i64 `[k]`) off and lets them begin anew in the online network: incoming weights, biases
 /// and scales are drawn as when the network was made, running statistics begin anew, outgoing weights are
@@ -34,7 +55,7 @@ pub(crate) fn redraw_incoming(
         let _ = variable.shallow_clone().index_copy_(0, units, &fresh);
         learner.optimizer.moments_mut().reset_units(name, 0, units);
     }
-    learner.online.settle(|name| layer.incoming.iter().any(|incoming| incoming == name));
+    learner.online.settle(FEW, |name| layer.incoming.iter().any(|incoming| incoming == name));
 }
 
 /// See [`redraw_incoming`].
@@ -48,8 +69,11 @@ pub(crate) fn silence_outgoing(learner: &mut Learner, layer: &HiddenLayer, units
         let _ = weight.shallow_clone().index_fill_(1, &columns, 0.0);
         learner.optimizer.moments_mut().reset_units(name, 1, &columns);
     }
-    learner.online.settle(|name| layer.outgoing.iter().any(|outgoing| outgoing == name));
+    learner.online.settle(FEW, |name| layer.outgoing.iter().any(|outgoing| outgoing == name));
 }
+
+/// Power iterations after single rows or columns of a weight were changed.
+const FEW: u32 = 30;
 
 /// The columns of an outgoing weight `[outputs, inputs, ..]` that read these units: i64 `[n]`.
 fn columns_of(layer: &HiddenLayer, weight: &Tensor, units: &Tensor) -> Tensor {

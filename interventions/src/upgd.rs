@@ -21,7 +21,8 @@ use crate::memory::Memory;
 /// running mean of -gradient * value, over the greatest of the network: useful parameters are protected,
 /// others perturbed. As in the authors' program the mean is corrected for its beginning at 0 and the
 /// greatest (by its size, should all be negative) is not; their program's factor of 2 is left to the
-/// learning rate. With SGD this is the paper's update. Utilities are remembered and saved; target network
+/// learning rate. With SGD this is the paper's update. Utilities are remembered and saved, also of what is
+/// drawn anew; target network
 /// and moments stay as they are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -98,8 +99,8 @@ impl Upgd {
 }
 
 impl Intervention for Upgd {
-    fn first_update(&self) -> u64 {
-        self.window.start_updates
+    fn first_update(&self, _target_period_updates: u64) -> Option<u64> {
+        Some(self.window.start_updates)
     }
 
     fn before_step(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {

@@ -7,11 +7,15 @@ use pliant_core::{
     network::Model,
     ranges::positive,
     schedule::{HasSchedule, Scheduled, UpdateSchedule},
+    seeds::Stream,
     variables::Init,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::schedule::{Event, OnSchedule};
+use crate::{
+    redraw::check_weights,
+    schedule::{Event, OnSchedule},
+};
 
 /// Weight clipping (Elsayed et al., 2024, algorithm 1): after every update the weights and biases of each
 /// layer are clipped to `kappa` times the bound that its weight is first drawn within: `kappa /
@@ -66,6 +70,10 @@ fn clip(model: &Model, kappa: f64) {
 }
 
 impl Event for WeightClipping {
+    fn after_build(&mut self, learner: &mut Learner, _stream: &mut Stream) -> Result<(), String> {
+        check_weights(&learner.online)
+    }
+
     fn act(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
         clip(&learner.online, self.0.kappa);
         Ok(())

@@ -77,8 +77,8 @@ impl WeightDecay {
 }
 
 impl Intervention for WeightDecay {
-    fn first_update(&self) -> u64 {
-        self.0.schedule.start_updates
+    fn first_update(&self, _target_period_updates: u64) -> Option<u64> {
+        Some(self.0.schedule.start_updates)
     }
 
     fn extra_loss(&mut self, learner: &Learner, _hook: &mut Hook<'_>) -> Result<Option<Tensor>> {

@@ -8,7 +8,7 @@ use pliant_core::{
     intervention::{Intervention, Interventions, UpdateBatch},
     learner::Learner,
     metrics::Metrics,
-    network::{Architecture, Model, NetworkSpec, Taps, spectral_buffer},
+    network::{Architecture, Model, NetworkSpec, SETTLED, Taps, spectral_buffer},
     optimizer::{Sgd, SgdConfig},
     schedule::{Scheduled, UpdateSchedule},
     seeds::Seeds,
@@ -161,7 +161,7 @@ fn a_weight_of_zero_is_neither_divided_nor_an_end_of_learning() {
     let model = Model::new(mlp, spec, &mut stream, Device::Cpu).expect("fits");
     let weight = model.variables().get("dense1/weight").expect("a weight");
     let _ = no_grad(|| weight.shallow_clone().fill_(0.0));
-    model.settle(|_| true);
+    model.settle(SETTLED, |_| true);
     let pixel = Tensor::from_slice(&[255u8]).reshape([1, 1, 1, 1]);
     let output = model.forward(&pixel, None);
     assert!(output.double_value(&[0, 0]).is_finite());

@@ -58,7 +58,7 @@ pub fn run(experiment: Experiment, directory: &RunDirectory, from: Option<&Loade
 
 /// Says what the budget is too small for: learning at all, or single interventions. A step takes at least
 /// one frame, so this is never said of a run that gets there.
-fn warn_of_idleness(experiment: &Experiment) {
+pub fn warn_of_idleness(experiment: &Experiment) {
     let updates = experiment.agent.most_updates(experiment.config.run.budget_frames);
     if updates == 0 {
         let frames = experiment.config.run.budget_frames;
@@ -68,10 +68,15 @@ fn warn_of_idleness(experiment: &Experiment) {
         );
         return;
     }
-    for (label, first) in experiment.interventions.idle_within(updates) {
+    let period = experiment.agent.target_period_updates();
+    for (label, first) in experiment.interventions.idle_within(updates, period) {
+        let first = match first {
+            Some(first) => format!("its first update would be {first}"),
+            None => format!("no target update, one every {period} updates, falls into its time"),
+        };
         eprintln!(
-            "warning: {label} will do nothing: its first update would be {first}, and \
-             `run.budget_frames` allows at most {updates}"
+            "warning: {label} will do nothing: {first}, and `run.budget_frames` allows at most \
+             {updates} updates"
         );
     }
 }

@@ -18,6 +18,7 @@ pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
     let experiment = experiment::build(config, plugins)?;
     experiment::check_memory(&experiment)?;
     if args.dry_run {
+        session::warn_of_idleness(&experiment);
         describe(&experiment);
         return Ok(());
     }

@@ -106,6 +106,14 @@ fn what_the_budget_is_too_small_for_is_said() {
     for word in ["interventions[0]", "`plasticity_injection`", "3125000"] {
         assert!(warnings[0].contains(word), "{}", warnings[0]);
     }
+    let never = ["--dry-run", "--with", "reset_last_layer:end_updates=49"];
+    let ran = pliant(folder.path(), &short_mnist("never", &never));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(
+        ran.err.contains("`reset_last_layer` will do nothing: no target update"),
+        "{}",
+        ran.err
+    );
     let nothing = ["--set", "agent.learning_starts=1600", "--set", "agent.replay_capacity=2000"];
     let ran = pliant(folder.path(), &short_mnist("nothing", &nothing));
     assert_eq!(ran.code, Some(0), "{}", ran.err);

@@ -201,6 +201,12 @@ fn updates_are_made_by_crossings_of_agent_steps() {
     // Eight environments: two updates for every step, none made up for.
     assert_eq!(updates_after(8, 4), (32, 2));
     assert_eq!(updates_after(8, 5), (40, 4));
+    // Thirty-two: the 32 crossings of the step with which learning starts come all at once.
+    let config = DoubleDqnConfig { learning_starts: 31, update_every_agent_steps: 1, ..small() };
+    let mut run = Run::new(config, 32);
+    run.run(3);
+    assert_eq!(run.clock.updates, 64);
+    assert!(run.agent.most_updates(96) >= 64, "{}", run.agent.most_updates(96));
 }
 
 #[test]

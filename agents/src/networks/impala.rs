@@ -165,7 +165,6 @@ impl Section {
         let mut stream = mapped.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
         for block in &self.blocks {
             let inner = block.first.forward(&activation.apply(&stream), pass);
-            pass.record(&inner);
             stream = &stream + block.second.forward(&inner, pass);
         }
         stream

@@ -156,10 +156,7 @@ impl<'a, 's> Maker<'a, 's> {
     /// The description of a layer made by [`Self::layer`].
     pub(super) fn describe_layer(&self, name: &str, layer: &Layer, units: i64) -> HiddenLayer {
         let norm = layer.norm.as_ref().map_or(&[][..], Normalization::parts);
-        let described = self.describe(name, units, &[&["weight", "bias"], norm].concat());
-        let is_free =
-            self.spec.plan.norm.is_some_and(|norm| norm.position == NormPosition::AfterActivation);
-        HiddenLayer { bound: described.bound.filter(|_| !is_free), ..described }
+        self.describe(name, units, &[&["weight", "bias"], norm].concat())
     }
 
     /// The full name of a layer's variable.

@@ -222,14 +222,18 @@ pub(super) struct Layer {
 }
 
 impl Layer {
+    /// Records what the units gave, before a normalisation that follows them: a unit that is silent is
+    /// silent whatever it is shifted to.
     pub fn forward(&self, input: &Tensor, pass: &mut Pass<'_>) -> Tensor {
         let mapped = self.map.apply(input, pass);
-        match &self.norm {
-            None => self.activation.apply(&mapped),
-            Some(norm) => match norm.norm.position {
-                NormPosition::BeforeActivation => self.activation.apply(&norm.apply(&mapped, pass)),
-                NormPosition::AfterActivation => norm.apply(&self.activation.apply(&mapped), pass),
-            },
+        let norm_at = |position| self.norm.as_ref().filter(|norm| norm.norm.position == position);
+        let before = norm_at(NormPosition::BeforeActivation);
+        let normed = before.map(|norm| norm.apply(&mapped, pass));
+        let activated = self.activation.apply(normed.as_ref().unwrap_or(&mapped));
+        pass.record(&activated);
+        match norm_at(NormPosition::AfterActivation) {
+            None => activated,
+            Some(norm) => norm.apply(&activated, pass),
         }
     }
 }

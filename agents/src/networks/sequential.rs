@@ -153,7 +153,6 @@ impl Network for Sequential {
         let mut features = observations.shallow_clone();
         for layer in &self.encoder {
             features = layer.forward(&features, pass);
-            pass.record(&features);
         }
         self.tail.forward(&features, pass)
     }

@@ -31,7 +31,6 @@ impl Part {
         let mut features = features.flatten(1, -1);
         for layer in &self.layers {
             features = layer.forward(&features, pass);
-            pass.record(&features);
         }
         pass.record_features(&features);
         self.output.forward(&features, pass)

@@ -48,7 +48,7 @@ pub(super) fn resolve_spectral(
         for layer in &norm.layers {
             if taken.contains(layer) {
                 return Err(Error::Invalid(format!(
-                    "the spectral norm of layer `{layer}` is planned twice"
+                    "the spectral norm of layer `{layer}` is planned twice (by `spectral_norm`)"
                 )));
             }
             taken.push(layer.clone());
@@ -74,10 +74,10 @@ struct Choices {
 
 impl Layers<'_> {
     fn choices(&self) -> Choices {
-        let known = weighted(self.variables);
-        let is_hidden = |layer: &&String| {
-            *layer != "output" && !self.auxiliary.iter().any(|head| head.name == **layer)
-        };
+        let is_auxiliary = |layer: &String| self.auxiliary.iter().any(|head| head.name == *layer);
+        let mut known = weighted(self.variables);
+        known.retain(|layer| !is_auxiliary(layer));
+        let is_hidden = |layer: &&String| *layer != "output";
         let hidden: Vec<String> = known.iter().filter(is_hidden).cloned().collect();
         let is_dense = |layer: &&String| {
             self.variables.get(&format!("{layer}/weight")).is_some_and(|weight| weight.dim() == 2)
@@ -95,7 +95,8 @@ impl Layers<'_> {
 impl Choices {
     fn of(&self, name: &str) -> Result<Vec<String>, String> {
         let one = |layer: Option<&String>| {
-            layer.cloned().map(|layer| vec![layer]).ok_or_else(|| format!("no layer is `{name}`"))
+            let none = || format!("{} (no layer is `{name}`)", unknown(name, self.names()));
+            layer.cloned().map(|layer| vec![layer]).ok_or_else(none)
         };
         match name {
             "first" => one(self.known.first()),
@@ -103,10 +104,14 @@ impl Choices {
             "last_hidden" => one(self.last_hidden.as_ref()),
             "all" => Ok(self.hidden.clone()),
             _ if self.known.iter().any(|layer| layer == name) => Ok(vec![name.to_owned()]),
-            _ => {
-                let words = ["first", "first_dense", "last_hidden", "all"].into_iter();
-                Err(unknown(name, words.chain(self.known.iter().map(String::as_str))))
-            }
+            _ => Err(unknown(name, WORDS.into_iter().chain(self.names()))),
         }
     }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.known.iter().map(String::as_str)
+    }
 }
+
+/// What stands for layers.
+const WORDS: [&str; 4] = ["first", "first_dense", "last_hidden", "all"];

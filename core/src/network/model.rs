@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Power iterations after parameters were drawn, so that the estimate begins near the truth.
-const SETTLING_ITERATIONS: u32 = 100;
+pub const SETTLED: u32 = 100;
 
 /// A network with its parameters and head: everything needed to compute Q-values, and to copy it.
 pub struct Model {
@@ -42,7 +42,7 @@ impl Model {
         let mut source = VariableSource::draw(stream, device);
         let network = architecture.build(&spec, &mut source)?;
         let model = Self { variables: source.finish(), architecture, spec, device, network };
-        model.settle(|_| true);
+        model.settle(SETTLED, |_| true);
         Ok(model)
     }
 
@@ -54,7 +54,7 @@ impl Model {
     /// A network of the same architecture with newly drawn parameters.
     pub fn redraw(&self, stream: &mut Stream) -> Self {
         let model = self.rebuild(VariableSource::draw(stream, self.device));
-        model.settle(|_| true);
+        model.settle(SETTLED, |_| true);
         model
     }
 
@@ -76,11 +76,11 @@ impl Model {
         Ok(Self { architecture, spec, device, variables: source.finish(), network })
     }
 
-    /// Finds the largest singular values of spectrally normalised layers anew, of those whose weight
-    /// `includes`: after parameters were set to something else.
-    pub fn settle(&self, includes: impl Fn(&str) -> bool) {
+    /// After parameters were set to something else: finds the largest singular values of the spectrally
+    /// normalised layers whose weight `includes` by so many power iterations ([`SETTLED`] for new weights).
+    pub fn settle(&self, iterations: u32, includes: impl Fn(&str) -> bool) {
         for norm in &self.spec.plan.spectral {
-            self.iterate(norm, &includes, SETTLING_ITERATIONS);
+            self.iterate(norm, &includes, iterations);
         }
     }
 

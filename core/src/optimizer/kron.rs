@@ -96,12 +96,10 @@ impl Default for KronConfig {
 
 impl KronConfig {
     fn check(&self) -> Result<(), String> {
-        let probability = self.min_update_probability;
-        let is_share = (0.0..=1.0).contains(&probability);
         ranges::positive("learning_rate", self.learning_rate)?;
         ranges::decay("beta1", self.beta1)?;
         ranges::not_negative("weight_decay", self.weight_decay)?;
-        ranges::require(is_share, "min_update_probability", probability, "0 to 1")?;
+        ranges::share("min_update_probability", self.min_update_probability)?;
         ranges::not_negative("update_probability_decay", self.update_probability_decay)?;
         ranges::positive("precond_lr", self.precond_lr)?;
         ranges::require(self.precond_lr < 1.0, "precond_lr", self.precond_lr, "a number below 1")?;

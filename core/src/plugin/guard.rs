@@ -113,10 +113,10 @@ impl Intervention for Guarded<dyn Intervention> {
         caught(|| self.part.after_build(learner, stream))
     }
 
-    fn first_update(&self) -> u64 {
-        panic_text(|| self.part.first_update()).unwrap_or_else(|text| {
+    fn first_update(&self, target_period_updates: u64) -> Option<u64> {
+        panic_text(|| self.part.first_update(target_period_updates)).unwrap_or_else(|text| {
             put(&self.pending, text);
-            1
+            Some(1)
         })
     }
 

@@ -53,13 +53,15 @@ impl UpdateSchedule {
         self.on_target_update && self.is_open(updates) && !self.is_due(updates)
     }
 
-    /// The first update after which it may act; `None` if it never does.
-    pub fn first(&self) -> Option<u64> {
+    /// The first update after which it may act, where the target network is updated every
+    /// `target_period_updates`; `None` if it never does.
+    pub fn first(&self, target_period_updates: u64) -> Option<u64> {
         let from = self.start_updates.max(1);
-        let periodic = (self.every_updates > 0)
-            .then(|| from.div_ceil(self.every_updates).saturating_mul(self.every_updates));
+        let multiple =
+            |period: u64| (period > 0).then(|| from.div_ceil(period).saturating_mul(period));
+        let periodic = multiple(self.every_updates);
         let single = self.at_updates.iter().copied().filter(|at| self.is_open(*at));
-        let on_target = self.on_target_update.then_some(from);
+        let on_target = self.on_target_update.then(|| multiple(target_period_updates)).flatten();
         let all = single.chain(periodic).chain(on_target);
         all.filter(|updates| *updates > 0 && self.is_open(*updates)).min()
     }
@@ -92,7 +94,7 @@ impl ScheduleSettings for UpdateSchedule {
         if let Some(outside) = self.at_updates.iter().find(|at| !self.is_open(**at)) {
             return Err(format!("`at_updates` has {outside}, which {}", self.outside()));
         }
-        match self.first() {
+        match self.first(1) {
             Some(_) => Ok(()),
             None => Err(format!(
                 "it would never act: its first time is update {}, which {}",
@@ -182,13 +184,16 @@ mod tests {
 
     #[test]
     fn the_first_time_is_the_least_within_the_window() {
-        let first = |schedule: &UpdateSchedule| schedule.first();
+        let first = |schedule: &UpdateSchedule| schedule.first(100);
         assert_eq!(first(&UpdateSchedule::every(3)), Some(3));
         let late = UpdateSchedule { start_updates: 7, ..UpdateSchedule::every(3) };
         assert_eq!(first(&late), Some(9));
         assert_eq!(first(&UpdateSchedule { at_updates: vec![8, 20, 5], ..late.clone() }), Some(8));
         assert_eq!(first(&UpdateSchedule { end_updates: 8, ..late }), None);
-        assert_eq!(first(&UpdateSchedule::on_target_update()), Some(1));
+        assert_eq!(first(&UpdateSchedule::on_target_update()), Some(100));
+        let late = UpdateSchedule { start_updates: 101, ..UpdateSchedule::on_target_update() };
+        assert_eq!(first(&late), Some(200));
+        assert_eq!(first(&UpdateSchedule { end_updates: 199, ..late }), None);
     }
 
     #[test]
