@@ -2,7 +2,7 @@
 
 use pliant_core::{
     learner::Learner,
-    network::{HiddenLayer, Taps},
+    network::{HiddenLayer, SETTLED, Taps},
     seeds::Stream,
     tch::{Kind, Tensor},
 };
@@ -55,7 +55,7 @@ pub(crate) fn redraw_incoming(
         let _ = variable.shallow_clone().index_copy_(0, units, &fresh);
         learner.optimizer.moments_mut().reset_units(name, 0, units);
     }
-    learner.online.settle(FEW, |name| layer.incoming.iter().any(|incoming| incoming == name));
+    learner.online.settle(SETTLED, |name| layer.incoming.iter().any(|incoming| incoming == name));
 }
 
 /// See [`redraw_incoming`].
@@ -69,11 +69,8 @@ pub(crate) fn silence_outgoing(learner: &mut Learner, layer: &HiddenLayer, units
         let _ = weight.shallow_clone().index_fill_(1, &columns, 0.0);
         learner.optimizer.moments_mut().reset_units(name, 1, &columns);
     }
-    learner.online.settle(FEW, |name| layer.outgoing.iter().any(|outgoing| outgoing == name));
+    learner.online.settle(SETTLED, |name| layer.outgoing.iter().any(|outgoing| outgoing == name));
 }
-
-/// Power iterations after single rows or columns of a weight were changed.
-const FEW: u32 = 30;
 
 /// The columns of an outgoing weight `[outputs, inputs, ..]` that read these units: i64 `[n]`.
 fn columns_of(layer: &HiddenLayer, weight: &Tensor, units: &Tensor) -> Tensor {
