@@ -183,6 +183,8 @@ impl Checkpoint for ContinualBackprop {
 
 #[cfg(test)]
 mod tests {
+    use pliant_core::tch::{Device, Kind};
+
     use super::*;
     use crate::testing::Setting;
 
@@ -223,5 +225,30 @@ mod tests {
         assert_eq!((roster.ages.clone(), roster.earned), (vec![101, 3], 0.0));
         assert_eq!(roster.grow_older(10, 0.5), 0, "one unit alone has earned one half");
         assert_eq!(roster.earned, 0.5);
+    }
+
+    #[test]
+    fn the_corrected_utility_decides_and_begins_anew() {
+        let config =
+            ContinualBackpropConfig { replacement_rate: 0.5, decay: 0.9, maturity_updates: 1 };
+        let setting = Setting::with_sgd(ContinualBackprop::build(config.clone().into()), 2, 0.1);
+        let roster = Roster { ages: vec![100, 3], earned: 0.0 };
+        let mut part = ContinualBackprop {
+            config,
+            window: UpdateWindow::always(),
+            utilities: Memory::default(),
+            rosters: [("dense2".to_owned(), roster)].into(),
+        };
+        part.utilities.set("dense2", Tensor::from_slice(&[1.0f32, 0.5]));
+        let layer = setting.learner.online.hidden()[1].clone();
+        let silence = Tensor::zeros([1, 2], (Kind::Float, Device::Cpu));
+        let units = part.choose(&setting.learner, &layer, &silence).expect("one is earned");
+        // The means become .9 and .45; over 1 - .9^101 and 1 - .9^4 that is .9 and 1.31.
+        assert_eq!(Vec::<i64>::try_from(&units).expect("i64"), [0]);
+        let utilities = part.utilities.get_or("dense2", silence.device(), || unreachable!());
+        let utilities = crate::testing::numbers(utilities);
+        assert_eq!(utilities[0], 0.0);
+        assert!((utilities[1] - 0.45).abs() < 1e-6, "{utilities:?}");
+        assert_eq!(part.rosters["dense2"].ages, [0, 4]);
     }
 }

@@ -232,4 +232,16 @@ mod tests {
         let message = reset.after_build(&mut learner, &mut stream).expect_err("refused");
         assert!(message.contains("plasticity injection"), "{message}");
     }
+
+    #[test]
+    fn the_optimiser_forgets_the_frozen_layers() {
+        let mut table = Scheduled::from(PlasticityInjectionConfig {});
+        table.schedule.at_updates = vec![2];
+        let mut setting = Setting::with(PlasticityInjection::build(table), 2);
+        setting.update(1);
+        assert!(setting.learner.optimizer.moments().get("output/weight").is_some());
+        setting.update(1);
+        let moments = setting.learner.optimizer.moments();
+        assert!(moments.get("output/weight").is_none() && moments.get("dense2/weight").is_some());
+    }
 }

@@ -118,4 +118,15 @@ mod tests {
             "{message}"
         );
     }
+
+    #[test]
+    fn the_optimiser_forgets_what_was_drawn_anew() {
+        let setting = setting(2);
+        let moments = setting.learner.optimizer.moments();
+        for (name, is_kept) in
+            [("output/bias", false), ("dense2/weight", false), ("dense1/weight", true)]
+        {
+            assert_eq!(moments.get(name).is_some(), is_kept, "{name}");
+        }
+    }
 }

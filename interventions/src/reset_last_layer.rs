@@ -110,4 +110,14 @@ mod tests {
         assert!(setting.numbers("output/weight").iter().all(|weight| weight.abs() <= 0.71));
         assert!(target(&setting) > 49.0, "{}", target(&setting));
     }
+
+    #[test]
+    fn moments_are_kept_if_that_is_asked_for() {
+        let config = ResetLastLayerConfig { reset_moments: false };
+        let mut setting = Setting::with(ResetLastLayer::build(config.into()), 2).target_period(2);
+        setting.set("output/weight", &[50.0, 60.0]);
+        setting.update(2);
+        assert!(setting.numbers("output/weight").iter().all(|weight| weight.abs() <= 0.71));
+        assert!(setting.learner.optimizer.moments().get("output/weight").is_some());
+    }
 }

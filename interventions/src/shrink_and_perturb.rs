@@ -144,4 +144,17 @@ mod tests {
             assert!(message.contains(word), "{message}");
         }
     }
+
+    #[test]
+    fn a_period_that_meets_a_target_update_spares_the_target() {
+        let config = ShrinkAndPerturbConfig { shrink: 0.5, perturb: 0.0, layers: Vec::new() };
+        let schedule = UpdateSchedule::every(2);
+        let built = ShrinkAndPerturb::build(Scheduled { config, schedule });
+        let mut setting = Setting::with(built, 2).target_period(2);
+        setting.set("dense2/bias", &[8.0, 8.0]);
+        setting.update(2);
+        let target = setting.learner.target.variables().get("dense2/bias").expect("a bias");
+        assert!((target.double_value(&[0]) - 8.0).abs() < 1e-4);
+        assert!((setting.numbers("dense2/bias")[0] - 4.0).abs() < 1e-4);
+    }
 }

@@ -8,7 +8,7 @@ use pliant_core::{
 };
 
 /// The hidden layers whose units can be cut off and that the update's loss came through, each with its
-/// activation. (A layer that was made after the loss was computed, as by plasticity injection, has none.)
+/// activation. (Right after plasticity was injected there are none: the network is another one.)
 pub(crate) fn recyclable<'a>(learner: &Learner, taps: &'a Taps) -> Vec<(HiddenLayer, &'a Tensor)> {
     let variables = learner.online.variables();
     let learned: Vec<&str> = variables.with_gradients().map(|(name, _)| name).collect();

@@ -223,4 +223,24 @@ mod tests {
             assert!((actual - expected).abs() < 1e-5, "{name}: {actual}, expected {expected}");
         }
     }
+
+    #[test]
+    fn noise_is_a_gradient_and_is_multiplied_by_the_rate() {
+        let after = |learning_rate| {
+            let config = UpgdConfig { sigma: 1.0, weight_decay: 0.0, ..UpgdConfig::default() };
+            let mut setting = Setting::with_sgd(Upgd::build(config.into()), 64, learning_rate);
+            // Nothing gets through, so dense1 has a gradient of 0, a utility of 0 and a gate of 1/2.
+            setting.set("dense2/weight", &[0.0; 64 * 64]);
+            setting.set("dense2/bias", &[-1.0; 64]);
+            setting.set("dense1/weight", &[0.0; 64]);
+            setting.update(1);
+            let squares =
+                setting.numbers("dense1/weight").into_iter().map(|w| f64::from(w).powi(2));
+            (squares.sum::<f64>() / 64.0).sqrt()
+        };
+        // 64 draws: the standard deviation is within 5 / sqrt(128) of itself.
+        let (small, large) = (after(0.01), after(0.1));
+        assert!((small / 0.005 - 1.0).abs() < 0.45, "{small}");
+        assert!((large / small - 10.0).abs() < 1e-3, "{large} and {small}: the same draws");
+    }
 }

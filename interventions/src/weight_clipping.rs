@@ -84,6 +84,13 @@ pliant_core::stateless!(WeightClipping);
 
 #[cfg(test)]
 mod tests {
+    use pliant_agents::networks::{Initialization, Mlp, MlpConfig};
+    use pliant_core::{
+        network::{NetworkPlan, NetworkSpec},
+        seeds::Seeds,
+        tch::{Device, no_grad},
+    };
+
     use super::*;
     use crate::testing::Setting;
 
@@ -102,5 +109,25 @@ mod tests {
         };
         close("dense2/bias", [1.0, -1.0, 0.5, -0.25]);
         close("dense1/weight", [2.0, -2.0, 0.5, -0.25]);
+    }
+
+    #[test]
+    fn the_bound_of_a_normal_beginning_is_that_of_a_uniform_one_as_wide() {
+        let config = MlpConfig {
+            width: 4,
+            initialization: Initialization::HeNormal,
+            ..MlpConfig::default()
+        };
+        let mlp = Mlp::build(config).expect("valid");
+        let plan = NetworkPlan::default();
+        let spec = NetworkSpec { observation: [1, 1, 1], actions: 1, plan };
+        let mut stream = Seeds::new(0).stream("network");
+        let model = Model::new(mlp, spec, &mut stream, Device::Cpu).expect("fits");
+        let weight = model.variables().get("dense2/weight").expect("a weight");
+        let _ = no_grad(|| weight.shallow_clone().fill_(9.0));
+        no_grad(|| clip(&model, 1.0));
+        // A standard deviation of sqrt(2 / 4), times sqrt(3).
+        let expected = 1.5f64.sqrt();
+        assert!((weight.double_value(&[0, 0]) - expected).abs() < 1e-6, "{weight}");
     }
 }

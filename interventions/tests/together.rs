@@ -1,8 +1,10 @@
-//! What a redraw brings with it: running statistics, spectral estimates, layers counted from the end.
+//! Interventions together, and on networks with statistics, skip connections and divided weights.
 
 use std::sync::Arc;
 
-use pliant_agents::networks::{Impala, ImpalaConfig, Mlp, MlpConfig, ResNet18, ResNet18Config};
+use pliant_agents::networks::{
+    Cnn, CnnConfig, Impala, ImpalaConfig, Mlp, MlpConfig, ResNet18, ResNet18Config,
+};
 use pliant_core::{
     clock::Clock,
     intervention::{Intervention, Interventions, UpdateBatch},
@@ -15,8 +17,10 @@ use pliant_core::{
     tch::{Device, Kind, Tensor, no_grad},
 };
 use pliant_interventions::{
+    Infer, InferConfig, Parseval, ParsevalConfig, PlasticityInjection, PlasticityInjectionConfig,
     Redo, RedoConfig, ResetFull, ResetFullConfig, ResetHead, ResetHeadConfig, ShrinkAndPerturb,
-    ShrinkAndPerturbConfig, SpectralNorm, SpectralNormConfig,
+    ShrinkAndPerturbConfig, SpectralNorm, SpectralNormConfig, SpectralRegularization,
+    SpectralRegularizationConfig,
 };
 
 type Built = Result<Box<dyn Intervention>, String>;
@@ -168,4 +172,111 @@ fn a_weight_of_zero_is_neither_divided_nor_an_end_of_learning() {
     output.backward();
     let gradient = weight.grad();
     assert!(gradient.isfinite().all().int64_value(&[]) == 1, "{gradient}");
+}
+
+#[test]
+fn a_targets_spectral_estimate_is_settled_with_its_weight() {
+    let layers = vec!["all".to_owned()];
+    let spectral =
+        SpectralNorm::build(SpectralNormConfig { layers, ..SpectralNormConfig::default() });
+    let schedule = every_update();
+    let full = ResetFull::build(Scheduled { config: ResetFullConfig {}, schedule });
+    let mlp = Mlp::build(MlpConfig { width: 16, ..MlpConfig::default() }).expect("valid");
+    let learner = after_updates(mlp, vec![spectral, full]);
+    for layer in ["dense1", "dense2"] {
+        let [online, target] = [&learner.online, &learner.target].map(|model| {
+            let u = model.variables().get(&spectral_buffer(layer)).expect("an estimate");
+            let weight = model.variables().get(&format!("{layer}/weight")).expect("a weight");
+            weight.detach().transpose(0, 1).mv(u).square().sum(Kind::Double).double_value(&[])
+        });
+        assert!((online / target - 1.0).abs() < 1e-3, "{layer}: {online} and {target}");
+    }
+}
+
+#[test]
+fn recycling_right_after_plasticity_was_injected_changes_no_output() {
+    let injection = || {
+        let mut table = Scheduled::from(PlasticityInjectionConfig {});
+        table.schedule.at_updates = vec![3];
+        PlasticityInjection::build(table)
+    };
+    let third = || UpdateSchedule { at_updates: vec![3], ..UpdateSchedule::default() };
+    let redo = || Redo::build(Scheduled { config: RedoConfig { tau: 0.95 }, schedule: third() });
+    let cnn = || Cnn::build(CnnConfig { width: 0.125, ..CnnConfig::default() }).expect("valid");
+    let learner = after_updates(cnn(), vec![injection(), redo()]);
+    let [learned, start] = ["injected/output/weight", "injected_start/output/weight"]
+        .map(|name| numbers(&learner.online, name));
+    assert_eq!(learned, start, "what was just made is not recycled");
+}
+
+/// What an intervention adds to the loss of a learner with a spectrally normalised first layer, which is
+/// then made twice as large.
+fn penalties_before_and_after(part: Built) -> (f64, f64) {
+    let layers = vec!["dense1".to_owned()];
+    let spectral =
+        SpectralNorm::build(SpectralNormConfig { layers, ..SpectralNormConfig::default() });
+    let named = |part: Built| ("tested".to_owned(), part.expect("valid settings"));
+    let seeds = Seeds::new(0);
+    let parts = [spectral, part].map(named).into_iter().collect();
+    let mut interventions = Interventions::new(parts, &seeds);
+    let plan = interventions.plan().expect("nothing to collide with");
+    let spec = NetworkSpec { observation: [1, 2, 2], actions: 3, plan };
+    let mlp = Mlp::build(MlpConfig { width: 4, ..MlpConfig::default() }).expect("valid");
+    let model = Model::new(mlp, spec, &mut seeds.stream("network"), Device::Cpu).expect("fits");
+    let sgd = Sgd::build(SgdConfig { learning_rate: 1e-12, momentum: 0.0 }).expect("valid");
+    let mut learner = Learner::new(model, sgd);
+    interventions.after_build(&mut learner).expect("nothing to collide with");
+    let (mut clock, mut metrics) = (Clock::default(), Metrics::default());
+    let observations = Tensor::full([1, 1, 2, 2], 200, (Kind::Uint8, Device::Cpu));
+    let mut penalty = || {
+        let mut taps = Taps::default();
+        let loss = learner.online.forward(&observations, Some(&mut taps)).sum(Kind::Float);
+        let batch = UpdateBatch { observations: &observations, taps: &taps };
+        let losses =
+            learner.update(loss, &batch, 1000, &mut interventions, &mut clock, &mut metrics);
+        let weight = learner.online.variables().get("dense1/weight").expect("a weight");
+        no_grad(|| weight.shallow_clone().copy_(&(weight * 2.0)));
+        losses.expect("finite").penalties[0].1
+    };
+    (penalty(), penalty())
+}
+
+#[test]
+fn weights_that_are_divided_by_their_norm_are_left_out_of_penalties_on_it() {
+    let parseval = Parseval::build(ParsevalConfig::default().into());
+    let spectral = SpectralRegularization::build(
+        SpectralRegularizationConfig { biases: false, ..SpectralRegularizationConfig::default() }
+            .into(),
+    );
+    for part in [parseval, spectral] {
+        let (before, after) = penalties_before_and_after(part);
+        assert!(before > 0.0 && (after / before - 1.0).abs() < 1e-4, "{before}, then {after}");
+    }
+}
+
+#[test]
+fn infer_compares_under_the_same_statistics() {
+    // Nothing was learned yet, so the features are what they were: with a scale of 1 there is no distance.
+    let config = InferConfig { scale: 1.0, ..InferConfig::default() };
+    let named = ("infer".to_owned(), Infer::build(config.into()).expect("valid"));
+    let seeds = Seeds::new(0);
+    let mut interventions = Interventions::new(vec![named], &seeds);
+    let plan = interventions.plan().expect("alone");
+    let spec = NetworkSpec { observation: [1, 16, 16], actions: 3, plan };
+    let model = Model::new(resnet(), spec, &mut seeds.stream("network"), Device::Cpu);
+    let sgd = Sgd::build(SgdConfig { learning_rate: 1e-3, momentum: 0.0 }).expect("valid");
+    let mut learner = Learner::new(model.expect("fits"), sgd);
+    interventions.after_build(&mut learner).expect("alone");
+    let noise = seeds.stream("observations").uniform(&[8, 1, 16, 16], 127.0) + 128.0;
+    let observations = noise.to_kind(Kind::Uint8);
+    let mut taps = Taps::default();
+    let mut dropout = seeds.stream("dropout");
+    let outputs = learner.online.forward_training(&observations, &mut dropout, Some(&mut taps));
+    let batch = UpdateBatch { observations: &observations, taps: &taps };
+    let (mut clock, mut metrics) = (Clock::default(), Metrics::default());
+    let loss = outputs.square().mean(Kind::Float);
+    let losses = learner
+        .update(loss, &batch, 1000, &mut interventions, &mut clock, &mut metrics)
+        .expect("finite");
+    assert!(losses.penalties[0].1 < 1e-9, "{losses:?}");
 }
