@@ -34,10 +34,10 @@ pub(super) fn append(values: &mut Vec<Summary_Value>, tag: &str, value: &Value) 
             values.push(image(tag, (*width).into(), (*height).into(), gif.clone()));
         }
         Value::Curves(curves) => {
-            values.extend(plot::curves_png(tag, curves)?.map(|it| picture_of(tag, it)))
+            values.extend(plot::curves_png(tag, curves)?.map(|it| picture_of(tag, it)));
         }
         Value::Matrix(matrix) => {
-            values.extend(plot::matrix_png(tag, matrix)?.map(|it| picture_of(tag, it)))
+            values.extend(plot::matrix_png(tag, matrix)?.map(|it| picture_of(tag, it)));
         }
         Value::Text(text) => {
             values.push(plugin(tag, "text", Vec::new(), string(text.clone().into_bytes())));
