@@ -66,6 +66,11 @@ impl Stream {
         (0..count).map(|_| self.0.random_range(0..below)).collect()
     }
 
+    /// A number uniform in `[0, 1)`.
+    pub fn fraction(&mut self) -> f64 {
+        self.0.random()
+    }
+
     fn fill(&mut self, shape: &[i64], mut draw: impl FnMut(&mut Self) -> f32) -> Tensor {
         let count = shape.iter().product::<i64>() as usize;
         let values: Vec<f32> = (0..count).map(|_| draw(self)).collect();

@@ -13,7 +13,10 @@ use pliant_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{check_batch, draw};
+use crate::{
+    batch::{check_batch, draw},
+    states::states_of,
+};
 
 /// Q-values against the optimal ones, where the task's states are known (the block MDPs), on observations
 /// from the replay: `q_error/mean_abs` and `q_error/rms` over all actions, `q_error/bias` (mean of
@@ -89,18 +92,6 @@ impl Probe for QError {
 }
 
 pliant_core::stateless!(QError);
-
-/// The state of each observation u8 `[batch, ..]`.
-pub(crate) fn states_of(states: &dyn KnownStates, observations: &Tensor) -> Result<Vec<usize>> {
-    let flat = observations.to_device(Device::Cpu).flatten(1, -1).contiguous();
-    let [batch, size] = [flat.size()[0] as usize, flat.size()[1] as usize];
-    let bytes = Vec::<u8>::try_from(&flat.reshape([-1]))?;
-    let state = |index: usize| {
-        let unknown = || Error::Invalid("an observation shows none of the known states".to_owned());
-        states.state_of(&bytes[index * size..][..size]).ok_or_else(unknown)
-    };
-    (0..batch).map(state).collect()
-}
 
 /// Q* of each observation, f64 `[batch, actions]`.
 fn true_values(states: &dyn KnownStates, observations: &Tensor, discount: f64) -> Result<Tensor> {

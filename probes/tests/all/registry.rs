@@ -1,8 +1,6 @@
 //! What every registered probe must do: above all, change nothing.
 
-mod common;
-
-use common::{agent, mlp, plugins, subject};
+use crate::common::{agent, mlp, plugins, subject};
 use pliant_core::{
     agent::Agent,
     clock::Clock,

@@ -1,0 +1,5 @@
+//! Probes on agents with their replay.
+
+mod common;
+mod per_example;
+mod registry;
