@@ -39,13 +39,13 @@ pub struct LearnerSpeed {
     pub updates_per_s: f64,
     /// The same of each round.
     pub updates_per_s_by_round: Vec<f64>,
-    /// Optimiser steps per second without the interventions, in rounds that alternate.
+    /// Optimiser steps per second without the interventions, in the same rounds.
     pub plain_updates_per_s: Option<f64>,
     /// An update's time over that of one without the interventions: median, least and most.
     pub time_ratio: Option<[f64; 3]>,
 }
 
-/// Makes updates in rounds, which alternate with those of `plain` if it is given.
+/// Makes updates in rounds, in each of which `plain` has its turn too if it is given.
 pub fn learner(
     experiment: Experiment,
     plain: Option<Experiment>,
@@ -57,10 +57,9 @@ pub fn learner(
     let mut student = Student::new(experiment)?;
     let mut plain = plain.map(Student::new).transpose()?;
     let mut rounds = Vec::new();
-    for _ in 0..load.rounds {
-        let ours = student.learn(load.updates)?;
-        let other = plain.as_mut().map(|plain| plain.learn(load.updates)).transpose()?;
-        rounds.push((ours, other));
+    for index in 0..load.rounds {
+        let is_first = index % 2 == 0;
+        rounds.push(round(&mut student, plain.as_mut(), load.updates, is_first)?);
     }
     let count = load.updates as f64;
     let speeds: Vec<f64> = rounds.iter().map(|(ours, _)| count / ours).collect();
@@ -84,6 +83,23 @@ pub fn learner(
         plain_updates_per_s: (!others.is_empty()).then(|| median(&others)),
         time_ratio: (!ratios.is_empty()).then(|| spread(&ratios)),
     })
+}
+
+/// One round's seconds: ours, and plain's if there is one. Who goes second finds caches, clock speed and
+/// memory as the other left them, so they take turns at going first.
+fn round(
+    ours: &mut Student,
+    plain: Option<&mut Student>,
+    updates: usize,
+    is_first: bool,
+) -> Outcome<(f64, Option<f64>)> {
+    let Some(plain) = plain else { return Ok((ours.learn(updates)?, None)) };
+    if is_first {
+        let seconds = ours.learn(updates)?;
+        return Ok((seconds, Some(plain.learn(updates)?)));
+    }
+    let plain_seconds = plain.learn(updates)?;
+    Ok((ours.learn(updates)?, Some(plain_seconds)))
 }
 
 /// Updates before anything is measured: caches and the optimiser's state are made.
