@@ -92,7 +92,7 @@ mod tests {
     fn drawn(setting: &Setting, updates: usize) -> Vec<Vec<(String, Vec<f32>)>> {
         let mut stream = Seeds::new(0).stream("interventions/0_tested");
         let bounds = [("dense1", 1f64), ("dense2", 0.5f64.sqrt()), ("output", 0.5f64.sqrt())];
-        let mut draw = |(name, tensor): (&str, &pliant_core::tch::Tensor)| {
+        let mut draw = |(name, tensor): (&str, &tch::Tensor)| {
             let bound =
                 bounds.iter().find(|(layer, _)| name.starts_with(layer)).expect("a layer").1;
             let values = stream.uniform(&tensor.size(), bound);

@@ -84,7 +84,7 @@ def main():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="threads that compute")
     parser.add_argument("--rounds", type=int, default=8, help="even: the sides take turns at going first")
-    parser.add_argument("--updates", type=int, default=25, help="updates per round")
+    parser.add_argument("--updates", type=int, default=20, help="updates per round")
     arguments = parser.parse_args()
     kinds = pliant("list", "interventions", "--json")["interventions"]
     known = [kind["name"] for kind in kinds]

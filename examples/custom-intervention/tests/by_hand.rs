@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use custom_intervention::{GradientNoise, WeightNorm, register};
 use pliant_core::{
-    conformance,
+    conformance::{InterventionTrials, check_settings},
     intervention::{Interventions, UpdateBatch},
     network::{Architecture, HiddenLayer, Model, Network, NetworkPlan, NetworkSpec, Pass, Taps},
     optimizer::{Sgd, SgdConfig},
@@ -109,12 +109,23 @@ fn the_norm_of_40000_halves_is_100() {
     assert_eq!(metrics.get_scalar("weight_norm/l2/layer"), Some(100.0)); // sqrt(40,000 * 0.25)
 }
 
+/// With every head and optimiser on a small MDP: builds from its defaults, is seen, resumes to the bit.
 #[test]
-fn both_kinds_keep_the_rules_of_settings() {
+fn the_intervention_keeps_the_rules_of_interventions() {
+    InterventionTrials::of(register).check();
+}
+
+#[test]
+fn the_probe_keeps_the_rules_of_settings() {
     let mut plugins = Plugins::empty();
     register(&mut plugins);
-    conformance::check_settings(&plugins.interventions);
-    conformance::check_settings(&plugins.probes);
+    check_settings(&plugins.probes);
+}
+
+#[test]
+fn a_negative_variance_is_refused() {
+    let mut plugins = Plugins::empty();
+    register(&mut plugins);
     let kind = plugins.interventions.get("gradient_noise").expect("registered");
     let settings = "eta = -1.0".parse().expect("TOML");
     let message = kind.build(&settings).err().expect("a negative variance");

@@ -1,0 +1,383 @@
+//! What every intervention must do, tried on a small MDP.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+use super::{
+    Setup, Trial, TrialNetwork, check_settings, devices, heads,
+    trial::{PlanOnly, PlannedHead},
+};
+use crate::{
+    head::Head,
+    intervention::{Intervention, Interventions},
+    network::NetworkPlan,
+    optimizer::Optimizer,
+    registry::{Kind, Parameter, Plugins},
+    seeds::Seeds,
+};
+
+/// Tries every registered intervention on a small MDP: what each is held to is said by the checks.
+///
+/// In the tests of whoever registers some: `InterventionTrials::of(register).check()`. One that acts
+/// too seldom to be seen in 60 updates needs settings with which it acts sooner ([`Self::lively`]);
+/// periods are shortened without being asked. One that plans what the [perceptron] has no place for
+/// needs a network that has ([`Self::on`]).
+///
+/// [perceptron]: TrialNetwork::perceptron
+pub struct InterventionTrials {
+    plugins: Plugins,
+    networks: Vec<TrialNetwork>,
+    lively: BTreeMap<&'static str, Table>,
+}
+
+/// Two kinds, or a network and a kind, that do not go together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The network's name, or the kind that came first.
+    pub by: String,
+    /// The kind.
+    pub kind: &'static str,
+    /// What was said.
+    pub reason: String,
+}
+
+/// Updates in which an effect must have been seen.
+const SEEN_AFTER: usize = 60;
+
+/// A period that is due in every trial, and not with the target network's.
+const SOON_UPDATES: i64 = 7;
+
+/// Where states are saved: before anything, and before and after whatever happens at updates 5, 7, 10
+/// and 14.
+const SAVED_AT: [usize; 4] = [0, 4, 9, 16];
+
+/// No reason is shorter.
+const REASON: usize = 20;
+
+impl InterventionTrials {
+    /// Of the kinds that a plug-in registers, beside the optimisers of this crate.
+    pub fn of(register: impl FnOnce(&mut Plugins)) -> Self {
+        let mut plugins = Plugins::core();
+        register(&mut plugins);
+        let networks = vec![TrialNetwork::perceptron()];
+        Self { plugins, networks, lively: BTreeMap::new() }
+    }
+
+    /// On this network too.
+    pub fn on(mut self, network: TrialNetwork) -> Self {
+        self.networks.push(network);
+        self
+    }
+
+    /// Tries a kind with these settings, in TOML, where its defaults would show nothing.
+    ///
+    /// # Panics
+    /// If they are not TOML.
+    pub fn lively(mut self, kind: &'static str, settings: &str) -> Self {
+        self.lively.insert(kind, settings.parse().expect("settings in TOML"));
+        self
+    }
+
+    /// The kinds, sorted.
+    pub fn kinds(&self) -> Vec<&'static str> {
+        self.plugins.interventions.iter().map(|(name, _)| name).collect()
+    }
+
+    /// The networks.
+    pub fn networks(&self) -> &[TrialNetwork] {
+        &self.networks
+    }
+
+    /// What a kind alone plans.
+    pub fn plan(&self, kind: &'static str) -> NetworkPlan {
+        let mut plan = NetworkPlan::default();
+        let planned = self.build(kind, &self.settings(kind)).plan(&mut plan);
+        planned.unwrap_or_else(|error| panic!("intervention `{kind}` alone: {error}"));
+        plan
+    }
+
+    /// Every check.
+    ///
+    /// # Panics
+    /// As each of them, if a kind breaks a rule; the text says which.
+    pub fn check(&self) {
+        self.check_settings();
+        self.check_effects();
+        self.check_resume();
+        self.check_schedules();
+        self.check_optimizers();
+        self.check_networks(&heads(), 8);
+        self.check_pairs();
+    }
+
+    /// See [`check_settings`]. What was made [lively](Self::lively) is registered.
+    pub fn check_settings(&self) {
+        check_settings(&self.plugins.interventions);
+        for kind in self.lively.keys() {
+            assert!(self.kinds().contains(kind), "no intervention `{kind}` to make lively");
+        }
+    }
+
+    /// With every head and on every device each kind learns for 60 updates, all parameters stay finite,
+    /// and the learner is another one than without it. A kind that plans a head refuses a second one.
+    pub fn check_effects(&self) {
+        for kind in self.kinds() {
+            let plans_head = self.plan(kind).head != Head::Scalar;
+            for head in heads() {
+                for device in devices() {
+                    let setup = Setup { head, device, ..Setup::default() };
+                    if plans_head && head != Head::Scalar {
+                        self.assert_refused(&[kind], &setup);
+                    } else {
+                        self.check_effect(kind, &setup, SEEN_AFTER);
+                    }
+                }
+            }
+        }
+    }
+
+    fn check_effect(&self, kind: &'static str, setup: &Setup, updates: usize) {
+        let network = Some(self.home(&self.plan(kind)).clone());
+        let setup = Setup { network, ..setup.clone() };
+        let (mut changed, mut plain) = (self.expect(&[kind], &setup), self.expect(&[], &setup));
+        changed.update(updates);
+        plain.update(updates);
+        assert_ne!(
+            changed.learner_bits(),
+            plain.learner_bits(),
+            "intervention `{kind}` changed nothing in {updates} updates ({setup:?}): if it acts \
+             later, give it settings with which it acts sooner"
+        );
+    }
+
+    /// Saved before or after whatever it does, and loaded into a learner of another seed, a kind goes
+    /// on to the bit.
+    pub fn check_resume(&self) {
+        for kind in self.kinds() {
+            for saved_at in SAVED_AT {
+                self.check_resumed(kind, &Setup::default(), saved_at);
+            }
+        }
+    }
+
+    fn check_resumed(&self, kind: &'static str, setup: &Setup, saved_at: usize) {
+        let elsewhere = Setup { root: setup.root + 1, ..setup.clone() };
+        let (mut origin, mut resumed) =
+            (self.expect(&[kind], setup), self.expect(&[kind], &elsewhere));
+        origin.update(saved_at);
+        resumed.restore(&origin);
+        origin.update(20);
+        resumed.update(20);
+        assert_eq!(
+            resumed.bits(),
+            origin.bits(),
+            "intervention `{kind}`, saved after {saved_at} updates, goes on differently ({setup:?})"
+        );
+    }
+
+    /// A kind that has a `start_updates` changes no bit before it but by what it plans, and one that
+    /// has an `end_updates` does not go on beyond it. Single times have no end.
+    pub fn check_schedules(&self) {
+        for kind in self.kinds() {
+            if self.has(kind, "start_updates") {
+                self.check_idle(kind);
+            }
+            if self.has(kind, "end_updates") && !self.settings(kind).contains_key("at_updates") {
+                self.check_end(kind);
+            }
+        }
+    }
+
+    fn check_idle(&self, kind: &'static str) {
+        let mut later = self.settings(kind);
+        later.insert("start_updates".to_owned(), Value::Integer(1_000_000));
+        if let Some(times) = later.get_mut("at_updates") {
+            *times = Value::Array(vec![Value::Integer(2_000_000)]);
+        }
+        let plan_only: Box<dyn Intervention> = Box::new(PlanOnly(self.build(kind, &later)));
+        let after_20 = |part| self.of_one(kind, part, 20).learner_bits();
+        assert_eq!(
+            after_20(self.build(kind, &later)),
+            after_20(plan_only),
+            "intervention `{kind}` changes something before its `start_updates`"
+        );
+    }
+
+    fn check_end(&self, kind: &'static str) {
+        let mut short = self.settings(kind);
+        short.insert("end_updates".to_owned(), Value::Integer(8)); // after update 5 and 7
+        let after_20 =
+            |settings: &Table| self.of_one(kind, self.build(kind, settings), 20).learner_bits();
+        assert_ne!(
+            after_20(&short),
+            after_20(&self.settings(kind)),
+            "intervention `{kind}` goes on beyond its `end_updates`"
+        );
+    }
+
+    /// Under every optimiser but the one that the other checks take, each kind has an effect and goes on
+    /// as it was saved.
+    pub fn check_optimizers(&self) {
+        let others = self.plugins.optimizers.iter().map(|(name, _)| name);
+        for optimizer in others.filter(|name| *name != Setup::default().optimizer) {
+            for kind in self.kinds() {
+                let setup = Setup { optimizer, ..Setup::default() };
+                self.check_effect(kind, &setup, 20);
+                self.check_resumed(kind, &setup, 9);
+            }
+        }
+    }
+
+    /// On every network and with each of these heads a kind learns for so many updates, or is refused with
+    /// a reason. Returns what was refused.
+    pub fn check_networks(&self, heads: &[Head], updates: usize) -> Vec<Refusal> {
+        let mut refusals = Vec::new();
+        for network in &self.networks {
+            for kind in self.kinds() {
+                for head in heads {
+                    if *head != Head::Scalar && self.plan(kind).head != Head::Scalar {
+                        continue; // see `check_effects`
+                    }
+                    let network = Some(network.clone());
+                    let setup = Setup { network, head: *head, ..Setup::default() };
+                    refusals.extend(self.refusal(&[kind], &setup, updates));
+                }
+            }
+        }
+        refusals
+    }
+
+    /// Every kind together with every one, in both orders, learns for 20 updates or is refused with a
+    /// reason. Returns what was refused.
+    pub fn check_pairs(&self) -> Vec<Refusal> {
+        let kinds = self.kinds();
+        let pairs =
+            kinds.iter().flat_map(|first| kinds.iter().map(move |second| [*first, *second]));
+        pairs.filter_map(|pair| self.refusal(&pair, &Setup::default(), 20)).collect()
+    }
+
+    /// Lets these kinds learn together, unless they are refused.
+    fn refusal(&self, kinds: &[&'static str], setup: &Setup, updates: usize) -> Option<Refusal> {
+        let reason = match self.trial(kinds, setup) {
+            Ok(mut trial) => {
+                trial.update(updates);
+                return None;
+            }
+            Err(reason) => reason,
+        };
+        assert!(said(&reason).len() >= REASON, "{kinds:?} are refused without a reason: {reason}");
+        let (kind, before) = kinds.split_last().expect("at least one kind");
+        let network = || setup.network.as_ref().map(|network| network.name.clone());
+        let by = before.first().map(|first| (*first).to_owned()).or_else(network);
+        Some(Refusal { by: by.unwrap_or_default(), kind, reason })
+    }
+
+    fn assert_refused(&self, kinds: &[&'static str], setup: &Setup) {
+        let is_refused = self.refusal(kinds, setup, 0).is_some();
+        assert!(is_refused, "{kinds:?} plan a second head beside {}", setup.head);
+    }
+
+    /// A learner under these kinds, or why they do not go together or with the network.
+    ///
+    /// # Panics
+    /// If none of the networks has a place for what they plan.
+    pub fn trial(&self, kinds: &[&'static str], setup: &Setup) -> Result<Trial, String> {
+        let part = |kind: &&'static str| (*kind, self.build(kind, &self.settings(kind)));
+        self.of_parts(kinds.iter().map(part).collect(), setup)
+    }
+
+    fn expect(&self, kinds: &[&'static str], setup: &Setup) -> Trial {
+        self.trial(kinds, setup).unwrap_or_else(|error| panic!("{kinds:?} with {setup:?}: {error}"))
+    }
+
+    /// After so many updates under one part, which stands for a kind.
+    fn of_one(&self, kind: &'static str, part: Box<dyn Intervention>, updates: usize) -> Trial {
+        let network = Some(self.home(&self.plan(kind)).clone());
+        let trial = self.of_parts(vec![(kind, part)], &Setup { network, ..Setup::default() });
+        let mut trial = trial.unwrap_or_else(|error| panic!("intervention `{kind}`: {error}"));
+        trial.update(updates);
+        trial
+    }
+
+    fn of_parts(&self, parts: Parts, setup: &Setup) -> Result<Trial, String> {
+        let kinds: Vec<&str> = parts.iter().map(|(kind, _)| *kind).collect();
+        let label = format!("{kinds:?} with {setup:?}");
+        let head: Box<dyn Intervention> = Box::new(PlannedHead(setup.head));
+        let head = (setup.head != Head::Scalar).then_some(("head", head));
+        let all = head.into_iter().chain(parts).map(|(kind, part)| (kind.to_owned(), part));
+        let interventions = Interventions::new(all.collect(), &Seeds::new(setup.root));
+        let plan = interventions.plan()?;
+        let network = setup.network.as_ref().unwrap_or_else(|| self.home(&plan));
+        Trial::new(network, setup, self.optimizer(setup.optimizer), interventions, label)
+    }
+
+    /// The first network that has a place for this.
+    fn home(&self, plan: &NetworkPlan) -> &TrialNetwork {
+        let has_a_place = |network: &&TrialNetwork| network.architecture.supports(plan).is_ok();
+        self.networks.iter().find(has_a_place).unwrap_or_else(|| {
+            panic!(
+                "none of the networks has a place for {}: add one that has with `on`, such as one of \
+                 `pliant-agents`",
+                plan.first_change().unwrap_or("what is planned")
+            )
+        })
+    }
+
+    /// An optimiser with the step size of the trials, if that is one of its settings.
+    fn optimizer(&self, name: &str) -> Box<dyn Optimizer> {
+        let kind = self.plugins.optimizers.get(name);
+        let built = kind.and_then(|kind| {
+            let mut settings = Table::new();
+            if parameter(kind, "learning_rate").is_some() {
+                settings.insert("learning_rate".to_owned(), Value::Float(1e-3));
+            }
+            kind.build(&settings)
+        });
+        built.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn kind(&self, name: &str) -> &Kind<Box<dyn Intervention>> {
+        self.plugins.interventions.get(name).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn build(&self, name: &str, settings: &Table) -> Box<dyn Intervention> {
+        let built = self.kind(name).build(settings);
+        built.unwrap_or_else(|error| panic!("intervention `{name}`: {error}"))
+    }
+
+    fn has(&self, kind: &str, setting: &str) -> bool {
+        parameter(self.kind(kind), setting).is_some()
+    }
+
+    /// What a kind is tried with: periods and times that come within a trial, and what was asked for.
+    fn settings(&self, name: &str) -> Table {
+        let kind = self.kind(name);
+        let default = |setting| parameter(kind, setting).and_then(|found| found.default.as_ref());
+        let period = default("every_updates").and_then(serde_json::Value::as_u64);
+        let times = default("at_updates").and_then(serde_json::Value::as_array);
+        let mut settings = Table::new();
+        let soon = Value::Integer(SOON_UPDATES);
+        if period.is_some_and(|period| period > SOON_UPDATES as u64) {
+            settings.insert("every_updates".to_owned(), soon.clone());
+        }
+        if times.is_some_and(|times| !times.is_empty()) {
+            settings.insert("at_updates".to_owned(), Value::Array(vec![soon]));
+        }
+        settings.extend(self.lively.get(name).cloned().unwrap_or_default());
+        settings
+    }
+}
+
+type Parts = Vec<(&'static str, Box<dyn Intervention>)>;
+
+/// A message without the words that say whose it is.
+fn said(message: &str) -> &str {
+    let after_label =
+        message.strip_prefix("interventions[").and_then(|rest| rest.split_once("`: "));
+    after_label.map_or(message, |(_, said)| said)
+}
+
+fn parameter<'a, T>(kind: &'a Kind<T>, name: &str) -> Option<&'a Parameter> {
+    kind.parameters.iter().find(|parameter| parameter.name == name)
+}
