@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pliant_core::{
-    conformance::{InterventionTrials, Refusal, TrialNetwork, heads},
+    conformance::{InterventionTrials, Refusal, Setup, TrialNetwork, heads},
     head::Head,
     network::NetworkPlan,
     registry::Plugins,
@@ -90,9 +90,9 @@ fn is_refused(network: &str, plan: &NetworkPlan) -> bool {
     }
 }
 
-fn check_networks(heads: &[Head], updates: usize) {
+fn check_networks(setups: &[Setup], updates: usize) {
     let trials = on_all_networks();
-    let refusals = trials.check_networks(heads, updates);
+    let refusals = trials.check_networks(setups, updates);
     let refused: BTreeSet<(&str, &str)> =
         refusals.iter().map(|refusal| (refusal.by.as_str(), refusal.kind)).collect();
     for network in trials.networks() {
@@ -106,13 +106,21 @@ fn check_networks(heads: &[Head], updates: usize) {
 
 #[test]
 fn every_intervention_learns_on_every_network() {
-    check_networks(&[Head::Scalar], 8);
+    check_networks(&[Setup::default()], 8);
 }
 
 #[test]
 #[ignore = "slow: every network, head and intervention for 60 updates"]
 fn every_intervention_learns_on_every_network_with_every_head() {
-    check_networks(&heads(), 60);
+    check_networks(&heads().map(Setup::with_head), 60);
+}
+
+#[test]
+#[ignore = "slow: every network, head, optimiser and intervention for 20 updates"]
+fn every_intervention_learns_on_every_network_with_every_head_under_every_optimizer() {
+    let optimizers = ["kron", "rmsprop", "sgd"].into_iter();
+    let under = |optimizer| heads().map(|head| Setup { optimizer, ..Setup::with_head(head) });
+    check_networks(&optimizers.flat_map(under).collect::<Vec<_>>(), 20);
 }
 
 /// Draw layers anew, which injection counts on as they are.

@@ -90,7 +90,7 @@ impl InterventionTrials {
     }
 
     /// What a kind alone plans.
-    pub fn plan(&self, kind: &'static str) -> NetworkPlan {
+    pub fn plan(&self, kind: &str) -> NetworkPlan {
         let mut plan = NetworkPlan::default();
         let planned = self.build(kind, &self.settings(kind)).plan(&mut plan);
         planned.unwrap_or_else(|error| panic!("intervention `{kind}` alone: {error}"));
@@ -107,7 +107,7 @@ impl InterventionTrials {
         self.check_resume();
         self.check_schedules();
         self.check_optimizers();
-        self.check_networks(&heads(), 8);
+        self.check_networks(&heads().map(Setup::with_head), 8);
         self.check_pairs();
     }
 
@@ -229,20 +229,18 @@ impl InterventionTrials {
         }
     }
 
-    /// On every network and with each of these heads a kind learns for so many updates, or is refused with
-    /// a reason. Returns what was refused.
-    pub fn check_networks(&self, heads: &[Head], updates: usize) -> Vec<Refusal> {
+    /// On every network and in each of these ways a kind learns for so many updates, or is refused with a
+    /// reason. Returns what was refused.
+    pub fn check_networks(&self, setups: &[Setup], updates: usize) -> Vec<Refusal> {
         let mut refusals = Vec::new();
         for network in &self.networks {
-            for kind in self.kinds() {
-                for head in heads {
-                    if *head != Head::Scalar && self.plan(kind).head != Head::Scalar {
-                        continue; // see `check_effects`
-                    }
-                    let network = Some(network.clone());
-                    let setup = Setup { network, head: *head, ..Setup::default() };
-                    refusals.extend(self.refusal(&[kind], &setup, updates));
-                }
+            for setup in setups {
+                let setup = Setup { network: Some(network.clone()), ..setup.clone() };
+                let takes_head = |kind: &&str| {
+                    setup.head == Head::Scalar || self.plan(kind).head == Head::Scalar
+                };
+                let kinds = self.kinds().into_iter().filter(takes_head);
+                refusals.extend(kinds.filter_map(|kind| self.refusal(&[kind], &setup, updates)));
             }
         }
         refusals

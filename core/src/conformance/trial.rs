@@ -43,6 +43,13 @@ impl Default for Setup {
     }
 }
 
+impl Setup {
+    /// The default with this head.
+    pub fn with_head(head: Head) -> Self {
+        Self { head, ..Self::default() }
+    }
+}
+
 /// One head of each sort.
 pub fn heads() -> [Head; 4] {
     let support = Support { min: -10.0, max: 10.0, bins: 51 };
