@@ -58,8 +58,14 @@ pub fn learner(
     let mut plain = plain.map(Student::new).transpose()?;
     let mut rounds = Vec::new();
     for index in 0..load.rounds {
-        let is_first = index % 2 == 0;
-        rounds.push(round(&mut student, plain.as_mut(), load.updates, is_first)?);
+        rounds.push(match &mut plain {
+            None => (student.learn(load.updates)?, None),
+            Some(plain) => {
+                let ours = || student.learn(load.updates);
+                let (ours, other) = in_turn(index, ours, || plain.learn(load.updates))?;
+                (ours, Some(other))
+            }
+        });
     }
     let count = load.updates as f64;
     let speeds: Vec<f64> = rounds.iter().map(|(ours, _)| count / ours).collect();
@@ -85,21 +91,18 @@ pub fn learner(
     })
 }
 
-/// One round's seconds: ours, and plain's if there is one. Who goes second finds caches, clock speed and
-/// memory as the other left them, so they take turns at going first.
-fn round(
-    ours: &mut Student,
-    plain: Option<&mut Student>,
-    updates: usize,
-    is_first: bool,
-) -> Outcome<(f64, Option<f64>)> {
-    let Some(plain) = plain else { return Ok((ours.learn(updates)?, None)) };
-    if is_first {
-        let seconds = ours.learn(updates)?;
-        return Ok((seconds, Some(plain.learn(updates)?)));
+/// What both sides answer in a round. They take turns at going first, since who goes second finds caches,
+/// clock speed and memory as the other left them.
+fn in_turn<T>(
+    round: usize,
+    ours: impl FnOnce() -> Outcome<T>,
+    other: impl FnOnce() -> Outcome<T>,
+) -> Outcome<(T, T)> {
+    if round.is_multiple_of(2) {
+        return Ok((ours()?, other()?));
     }
-    let plain_seconds = plain.learn(updates)?;
-    Ok((ours.learn(updates)?, Some(plain_seconds)))
+    let other = other()?;
+    Ok((ours()?, other))
 }
 
 /// Updates before anything is measured: caches and the optimiser's state are made.
@@ -150,5 +153,26 @@ impl Student {
             self.learn_what_is_due()?;
         }
         Ok(started.elapsed().as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn the_two_sides_take_turns_at_going_first() {
+        let order = RefCell::new(Vec::new());
+        let goes = |side: &'static str| {
+            order.borrow_mut().push(side);
+            Ok(side)
+        };
+        for round in 0..3 {
+            let answers = in_turn(round, || goes("ours"), || goes("plain")).expect("no failure");
+            assert_eq!(answers, ("ours", "plain"), "each answer on its own side");
+        }
+        assert_eq!(*order.borrow(), ["ours", "plain", "plain", "ours", "ours", "plain"]);
     }
 }
