@@ -213,8 +213,8 @@ pub enum BenchArgs {
 pub struct BenchLearnerArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Rounds, of which the median counts
-    #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one(1_000_000))]
+    /// Rounds, of which the median counts: an even number, as the two sides take turns at going first
+    #[arg(long, value_name = "N", default_value = "6", value_parser = at_least_one(1_000_000))]
     pub(crate) rounds: usize,
     /// Updates per round
     #[arg(long, value_name = "N", default_value = "50", value_parser = at_least_one(u32::MAX))]
@@ -222,6 +222,9 @@ pub struct BenchLearnerArgs {
     /// Do not measure the same without interventions
     #[arg(long)]
     pub(crate) no_plain: bool,
+    /// Measure the learner without interventions beside its own equal: how far chance alone goes
+    #[arg(long, conflicts_with = "no_plain")]
+    pub(crate) control: bool,
 }
 
 /// `pliant bench env`

@@ -40,3 +40,49 @@ impl Intervention for Crelu {
 }
 
 pliant_core::stateless!(Crelu);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Setting;
+
+    /// x1 = -2 * 1 + 0.5 = -1.5, outputs 0 and 1.5; x2 = 3 * 0 + 2 * 1.5 - 1 = 2, outputs 2 and 0;
+    /// y = 0.5 * 2 + 4 * 0 + 0.25 = 1.25, loss y^2 / 2. Back: dx2 = 0.5 * y = 0.625 through the first
+    /// output, dx1 = -(2 * 0.625) = -1.25 through the second. Every number is a sum of powers of two.
+    #[test]
+    fn a_unit_passes_its_input_in_one_output_or_the_other() {
+        let mut setting = Setting::with_sgd(Crelu::build(CreluConfig::default()), 1, 0.125);
+        setting.set("dense1/weight", &[-2.0]);
+        setting.set("dense1/bias", &[0.5]);
+        setting.set("dense2/weight", &[3.0, 2.0]);
+        setting.set("dense2/bias", &[-1.0]);
+        setting.set("output/weight", &[0.5, 4.0]);
+        setting.set("output/bias", &[0.25]);
+        assert_eq!(setting.update(1), 0.78125);
+        assert_eq!(setting.numbers("output/weight"), [0.5 - 0.125 * 1.25 * 2.0, 4.0]);
+        assert_eq!(setting.numbers("dense2/weight"), [3.0, 2.0 - 0.125 * 0.625 * 1.5]);
+        assert_eq!(setting.numbers("dense2/bias"), [-1.0 - 0.125 * 0.625]);
+        assert_eq!(setting.numbers("dense1/weight"), [-2.0 + 0.125 * 1.25]);
+    }
+
+    #[test]
+    fn either_the_weights_double_or_the_units_halve() {
+        let sizes = |keep_outputs| {
+            let setting = Setting::with(Crelu::build(CreluConfig { keep_outputs }), 4);
+            ["dense1/weight", "dense1/bias", "dense2/weight", "output/weight"]
+                .map(|name| setting.numbers(name).len())
+        };
+        // 4 units with 8 outputs, read by 4 * 8 weights; 2 units with 4 outputs, read by 2 * 4.
+        assert_eq!(sizes(false), [4, 4, 32, 8]);
+        assert_eq!(sizes(true), [2, 2, 8, 4]);
+    }
+
+    #[test]
+    fn a_second_activation_is_refused_and_the_first_named() {
+        let crelu = Crelu::build(CreluConfig::default()).expect("valid settings");
+        let mut plan = NetworkPlan::default();
+        crelu.plan(&mut plan).expect("nothing is planned yet");
+        let message = crelu.plan(&mut plan).expect_err("a second one");
+        assert!(message.contains("already planned: Crelu"), "{message}");
+    }
+}

@@ -51,6 +51,27 @@ pliant_core::stateless!(LayerNorm);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Setting;
+
+    /// (3, -1): mean 1, deviations (2, -2), sqrt(4 + 5) = 3, so (2/3, -2/3), with scale and offset
+    /// (3, -5/3), rectified (3, 0). (3, 0 - 1): the same, with its own (1, 1). 0.5 * (1 + 1 + 0.5)^2.
+    #[test]
+    fn units_lose_their_mean_and_are_divided_by_their_standard_deviation() {
+        let config = LayerNormConfig { eps: 5.0, ..LayerNormConfig::default() };
+        let mut setting = Setting::with_sgd(LayerNorm::build(config), 2, 0.125);
+        setting.set("dense1/weight", &[3.0, -1.0]);
+        setting.set("dense1/bias", &[0.0, 0.0]);
+        setting.set("dense1/norm_scale", &[3.0, 1.0]);
+        setting.set("dense1/norm_offset", &[1.0, -1.0]);
+        setting.set("dense2/weight", &[1.0, 0.0, 0.0, 0.0]);
+        setting.set("dense2/bias", &[0.0, -1.0]);
+        setting.set("dense2/norm_scale", &[1.5, 3.0]);
+        setting.set("dense2/norm_offset", &[0.0, 3.0]);
+        setting.set("output/weight", &[1.0, 1.0]);
+        setting.set("output/bias", &[0.5]);
+        let loss = setting.update(1);
+        assert!((loss - 3.125).abs() < 1e-5, "{loss}");
+    }
 
     #[test]
     fn a_second_normalisation_is_refused_and_the_first_named() {

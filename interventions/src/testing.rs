@@ -1,7 +1,10 @@
 //! A small learner for tests that work by hand.
 
+mod head;
+
 use std::sync::Arc;
 
+pub(crate) use head::HeadTrial;
 use pliant_agents::networks::{Mlp, MlpConfig};
 use pliant_core::{
     clock::Clock,
@@ -62,7 +65,8 @@ impl Setting {
         Self::under(built, width, Sgd::build(sgd).expect("valid"))
     }
 
-    fn new(
+    /// The same with an optimiser of any kind.
+    pub fn new(
         built: Result<Box<dyn Intervention>, String>,
         width: u32,
         optimizer: Box<dyn Optimizer>,

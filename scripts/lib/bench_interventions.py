@@ -1,5 +1,8 @@
 """Runs `pliant bench learner` with every intervention and prints a Markdown table of ratios.
 
+The first row, `none`, is a control: no interventions against no interventions. What another row shows
+within its range is chance.
+
 An intervention that acts only now and then is made to act after every update, and what it would cost
 at its own period is worked out from that.
 """
@@ -22,6 +25,9 @@ SETTINGS = {
 # Once in a run: there is no period to speak of.
 ONCE = {"plasticity_injection"}
 
+# Where a process puts the two learners in memory shows only between processes.
+CONTROL_PROCESSES = 3
+
 
 def pliant(*arguments):
     command = [os.environ["PLIANT_BIN"], *arguments]
@@ -36,18 +42,29 @@ def period_of(kind):
     return defaults.get("every_updates") or 1
 
 
+def bench(arguments, *options):
+    return pliant(
+        "bench", "learner", arguments.preset, "--device", arguments.device, *options,
+        "--set", "network.kind=nature", "--set", f"run.threads={arguments.threads}",
+        "--rounds", str(arguments.rounds), "--updates", str(arguments.updates),
+    )
+
+
 def measure(kind, arguments):
     name, period = kind["name"], period_of(kind)
     settings = [SETTINGS[name]] if name in SETTINGS else []
     settings += ["every_updates=1"] if period > 1 else []
     settings += ["at_updates=[1]"] if name in ONCE else []
     given = f"{name}:{','.join(settings)}" if settings else name
-    speed = pliant(
-        "bench", "learner", arguments.preset, "--device", arguments.device, "--with", given,
-        "--set", "network.kind=nature", "--set", f"run.threads={arguments.threads}",
-        "--rounds", str(arguments.rounds), "--updates", str(arguments.updates),
-    )
-    return period, speed
+    return period, bench(arguments, "--with", given)
+
+
+def control(arguments):
+    """The row of nothing beside nothing: the middle process's median, least and most of all rounds."""
+    ratios = [bench(arguments, "--control")["time_ratio"] for _ in range(CONTROL_PROCESSES)]
+    medians, least, most = zip(*ratios)
+    middle = sorted(medians)[len(medians) // 2]
+    return f"| `none` | {middle:.2f} ({min(least):.2f} to {max(most):.2f}) | | |"
 
 
 def row(kind, period, speed):
@@ -66,7 +83,7 @@ def main():
     parser.add_argument("--preset", default="atari_cpu")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="threads that compute")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=8, help="even: the sides take turns at going first")
     parser.add_argument("--updates", type=int, default=20, help="updates per round")
     arguments = parser.parse_args()
     kinds = pliant("list", "interventions", "--json")["interventions"]
@@ -75,7 +92,8 @@ def main():
     if unknown:
         parser.error(f"unknown interventions {', '.join(unknown)}: expected some of {', '.join(known)}")
     print("| intervention | an update in which it acts, to one without | acts in updates | by default |")
-    print("| --- | --- | --- | --- |", flush=True)
+    print("| --- | --- | --- | --- |")
+    print(control(arguments), flush=True)
     plain = []
     for kind in kinds:
         if arguments.kinds and kind["name"] not in arguments.kinds:

@@ -39,13 +39,13 @@ pub struct LearnerSpeed {
     pub updates_per_s: f64,
     /// The same of each round.
     pub updates_per_s_by_round: Vec<f64>,
-    /// Optimiser steps per second without the interventions, in rounds that alternate.
+    /// Optimiser steps per second without the interventions, in the same rounds.
     pub plain_updates_per_s: Option<f64>,
     /// An update's time over that of one without the interventions: median, least and most.
     pub time_ratio: Option<[f64; 3]>,
 }
 
-/// Makes updates in rounds, which alternate with those of `plain` if it is given.
+/// Makes updates in rounds, in each of which `plain` has its turn too if it is given.
 pub fn learner(
     experiment: Experiment,
     plain: Option<Experiment>,
@@ -57,10 +57,15 @@ pub fn learner(
     let mut student = Student::new(experiment)?;
     let mut plain = plain.map(Student::new).transpose()?;
     let mut rounds = Vec::new();
-    for _ in 0..load.rounds {
-        let ours = student.learn(load.updates)?;
-        let other = plain.as_mut().map(|plain| plain.learn(load.updates)).transpose()?;
-        rounds.push((ours, other));
+    for index in 0..load.rounds {
+        rounds.push(match &mut plain {
+            None => (student.learn(load.updates)?, None),
+            Some(plain) => {
+                let ours = || student.learn(load.updates);
+                let (ours, other) = in_turn(index, ours, || plain.learn(load.updates))?;
+                (ours, Some(other))
+            }
+        });
     }
     let count = load.updates as f64;
     let speeds: Vec<f64> = rounds.iter().map(|(ours, _)| count / ours).collect();
@@ -84,6 +89,20 @@ pub fn learner(
         plain_updates_per_s: (!others.is_empty()).then(|| median(&others)),
         time_ratio: (!ratios.is_empty()).then(|| spread(&ratios)),
     })
+}
+
+/// What both sides answer in a round. They take turns at going first, since who goes second finds caches,
+/// clock speed and memory as the other left them.
+fn in_turn<T>(
+    round: usize,
+    ours: impl FnOnce() -> Outcome<T>,
+    other: impl FnOnce() -> Outcome<T>,
+) -> Outcome<(T, T)> {
+    if round.is_multiple_of(2) {
+        return Ok((ours()?, other()?));
+    }
+    let other = other()?;
+    Ok((ours()?, other))
 }
 
 /// Updates before anything is measured: caches and the optimiser's state are made.
@@ -134,5 +153,26 @@ impl Student {
             self.learn_what_is_due()?;
         }
         Ok(started.elapsed().as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn the_two_sides_take_turns_at_going_first() {
+        let order = RefCell::new(Vec::new());
+        let goes = |side: &'static str| {
+            order.borrow_mut().push(side);
+            Ok(side)
+        };
+        for round in 0..3 {
+            let answers = in_turn(round, || goes("ours"), || goes("plain")).expect("no failure");
+            assert_eq!(answers, ("ours", "plain"), "each answer on its own side");
+        }
+        assert_eq!(*order.borrow(), ["ours", "plain", "plain", "ours", "ours", "plain"]);
     }
 }

@@ -51,7 +51,8 @@ fn bench_learner(args: &BenchLearnerArgs, plugins: &Plugins) -> Outcome {
     let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
     let mut without = config.clone();
     without.interventions.clear();
-    let is_compared = !args.no_plain && !config.interventions.is_empty();
+    let is_compared = args.control || !args.no_plain && !config.interventions.is_empty();
+    let config = if args.control { without.clone() } else { config };
     let experiment = experiment::build(config, plugins)?;
     experiment::check_memory(&experiment)?;
     let plain = is_compared.then(|| experiment::build(without, plugins)).transpose()?;

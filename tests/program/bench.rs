@@ -52,13 +52,11 @@ fn loads_of_nothing_and_unknown_games_are_refused() {
     }
 }
 
-/// A small learner on the MNIST MDP, whose interventions are these.
-fn learner(with: &[&str]) -> Value {
+/// A small learner on the MNIST MDP, with these options.
+fn learner(options: &[&str]) -> Value {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut args = vec!["bench", "learner", "mnist_true_label", "--rounds", "2", "--updates", "3"];
-    for kind in with {
-        args.extend(["--with", kind]);
-    }
+    args.extend(options);
     let ran = pliant(folder.path(), &args);
     assert_eq!(ran.code, Some(0), "{args:?}\n{}{}", ran.out, ran.err);
     serde_json::from_str(&ran.out).expect("one JSON object and nothing else")
@@ -66,7 +64,7 @@ fn learner(with: &[&str]) -> Value {
 
 #[test]
 fn updates_are_measured_beside_those_without_interventions() {
-    let speed = learner(&["layer_norm", "redo:every_updates=2"]);
+    let speed = learner(&["--with", "layer_norm", "--with", "redo:every_updates=2"]);
     for key in ["updates_per_s", "plain_updates_per_s", "parameters", "threads"] {
         assert!(speed[key].as_f64().is_some_and(|value| value > 0.0), "{key}: {speed}");
     }
@@ -76,4 +74,13 @@ fn updates_are_measured_beside_those_without_interventions() {
     assert_eq!(speed["interventions"], serde_json::json!(["layer_norm", "redo"]));
     assert_eq!(speed["precision"], "f32");
     assert!(learner(&[])["time_ratio"].is_null(), "there is nothing to compare with");
+}
+
+#[test]
+fn a_control_measures_the_learner_without_interventions_beside_its_equal() {
+    let speed = learner(&["--with", "layer_norm", "--control"]);
+    assert_eq!(speed["interventions"], serde_json::json!([]));
+    assert_eq!(speed["parameters"], learner(&[])["parameters"], "no scales and offsets");
+    let ratio = speed["time_ratio"].as_array().expect("median, least and most");
+    assert_eq!(ratio.len(), 3, "{speed}");
 }

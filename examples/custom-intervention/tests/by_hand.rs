@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use custom_intervention::{GradientNoise, WeightNorm, register};
 use pliant_core::{
-    conformance,
+    conformance::{InterventionTrials, check_settings},
     intervention::{Interventions, UpdateBatch},
     network::{Architecture, HiddenLayer, Model, Network, NetworkPlan, NetworkSpec, Pass, Taps},
     optimizer::{Sgd, SgdConfig},
@@ -50,7 +50,8 @@ fn learner(updates: u64) -> Learner {
     let spec =
         NetworkSpec { observation: [1, 1, SIDE], actions: SIDE, plan: NetworkPlan::default() };
     let mut stream = Seeds::new(0).stream("network");
-    let model = Model::new(Arc::new(Linear), spec, &mut stream, Device::Cpu).expect("any size fits");
+    let model =
+        Model::new(Arc::new(Linear), spec, &mut stream, Device::Cpu).expect("any size fits");
     let sgd = SgdConfig { learning_rate: 1.0, momentum: 0.0 };
     let mut learner = Learner::new(model, Sgd::build(sgd).expect("valid settings"));
     learner.updates = updates;
@@ -95,8 +96,16 @@ fn the_noise_has_the_papers_variance_and_falls() {
 struct Nothing;
 
 impl ProbeData for Nothing {
+    fn len(&self) -> u64 {
+        0
+    }
+
     fn transitions(&self, _batch: usize, _stream: &mut Stream) -> Option<Transitions> {
         None
+    }
+
+    fn losses(&self, _: &Learner, _: &Transitions, _: Option<&mut Taps>) -> Tensor {
+        unreachable!("there are no transitions")
     }
 }
 
@@ -105,16 +114,31 @@ fn the_norm_of_40000_halves_is_100() {
     let (mut stream, mut metrics) = (Seeds::new(0).stream("probe"), Metrics::default());
     let mut probe = WeightNorm { every_updates: Some(7) };
     assert_eq!(probe.every(), Every::Updates(7));
-    probe.measure(&learner(0), &Nothing, &mut stream, &mut metrics).expect("measures");
+    let (learner, clock) = (learner(0), Clock::default());
+    let subject =
+        Subject { learner: &learner, data: &Nothing, states: None, clock: &clock, watch: &() };
+    let measured = probe.measure(&subject, &mut stream, &mut metrics).expect("measures");
+    assert_eq!(measured, Measured::Done);
     assert_eq!(metrics.get_scalar("weight_norm/l2/layer"), Some(100.0)); // sqrt(40,000 * 0.25)
 }
 
+/// With every head and optimiser on a small MDP: builds from its defaults, is seen, resumes to the bit.
 #[test]
-fn both_kinds_keep_the_rules_of_settings() {
+fn the_intervention_keeps_the_rules_of_interventions() {
+    InterventionTrials::of(register).check();
+}
+
+#[test]
+fn the_probe_keeps_the_rules_of_settings() {
     let mut plugins = Plugins::empty();
     register(&mut plugins);
-    conformance::check_settings(&plugins.interventions);
-    conformance::check_settings(&plugins.probes);
+    check_settings(&plugins.probes);
+}
+
+#[test]
+fn a_negative_variance_is_refused() {
+    let mut plugins = Plugins::empty();
+    register(&mut plugins);
     let kind = plugins.interventions.get("gradient_noise").expect("registered");
     let settings = "eta = -1.0".parse().expect("TOML");
     let message = kind.build(&settings).err().expect("a negative variance");
