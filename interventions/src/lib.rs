@@ -18,8 +18,6 @@ mod reset_full;
 mod reset_head;
 mod reset_last_layer;
 mod reset_optimizer;
-#[cfg(test)]
-mod reset_optimizer_tests;
 mod rms_norm;
 mod schedule;
 mod shrink_and_perturb;

@@ -91,8 +91,8 @@ mod tests {
         let weight = Tensor::from_slice(&[1.0f32, 0.0, 1.0, 2.0]).reshape([2, 2]);
         // W W^T = [[1, 1], [1, 5]], minus I: 0 + 1 + 1 + 16.
         assert_eq!(distance(&weight, 1.0).double_value(&[]), 18.0);
-        // Three units of two inputs: W^T W = [[2, 0], [0, 1]], minus 2 I: 0 and -1.
+        // Three units of two inputs: W^T W = [[2, 0], [0, 1]], minus 3 I: -1 and -2.
         let tall = Tensor::from_slice(&[1.0f32, 0.0, 1.0, 0.0, 0.0, 1.0]).reshape([3, 2]);
-        assert_eq!(distance(&tall, 2.0).double_value(&[]), 1.0);
+        assert_eq!(distance(&tall, 3.0).double_value(&[]), 5.0);
     }
 }
