@@ -49,6 +49,17 @@ pub trait Optimizer: Checkpoint + Send {
         0.0
     }
 
+    /// True if a step divides the gradient of each single number by a number of its own (1 too).
+    fn is_diagonal(&self) -> bool {
+        false
+    }
+
+    /// What the gradient of a variable is divided by in a [diagonal](Self::is_diagonal) step, of the
+    /// variable's shape; `None` before its first step.
+    fn divisor(&self, _name: &str) -> Option<Tensor> {
+        None
+    }
+
     /// The moments and step counters.
     fn moments(&self) -> &Moments;
 

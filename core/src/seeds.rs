@@ -66,6 +66,11 @@ impl Stream {
         (0..count).map(|_| self.0.random_range(0..below)).collect()
     }
 
+    /// A stream of its own, decided by this one's next number.
+    pub fn split(&mut self) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(self.0.next_u64()))
+    }
+
     /// A number uniform in `[0, 1)`.
     pub fn fraction(&mut self) -> f64 {
         self.0.random()

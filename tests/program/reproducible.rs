@@ -32,14 +32,33 @@ fn the_number_of_environment_threads_changes_nothing() {
 #[test]
 fn probes_change_no_number_of_a_run() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let kinds = ["norms", "q_error", "rank", "units"];
-    let probes: Vec<String> =
-        kinds.iter().map(|kind| format!("{kind}:every_updates=100,batch_size=128")).collect();
+    let train = "targets=2,steps=10,observations=64";
+    let probes: Vec<String> = ["norms", "q_error", "rank", "units", "interference", "sharpness"]
+        .iter()
+        .map(|kind| format!("{kind}:batch_size=64"))
+        .chain(["plasticity", "random_labels"].map(|kind| format!("{kind}:{train}")))
+        .chain(["hessian:batch_size=64,steps=5,grid=100".to_owned()])
+        .chain(["gradient_covariance:batch_size=64,order=state".to_owned()])
+        .map(|probe| format!("{probe},every_updates=150"))
+        .collect();
     let probes: Vec<&str> = probes.iter().flat_map(|probe| ["--probe", probe]).collect();
     succeeds(folder.path(), &short_mnist("without", &[]));
     succeeds(folder.path(), &short_mnist("with", &probes));
     let with = metrics_without_time(&folder.path().join("with"));
-    let areas = ["norms", "q_error", "rank", "weight_rank", "units", "probe"];
+    let areas = [
+        "gradient_covariance",
+        "hessian",
+        "interference",
+        "norms",
+        "plasticity",
+        "probe",
+        "q_error",
+        "random_labels",
+        "rank",
+        "sharpness",
+        "units",
+        "weight_rank",
+    ];
     let is_measured = |line: &str| areas.iter().any(|area| line.contains(&format!(",{area}/")));
     for area in areas {
         assert!(with.contains(&format!(",{area}/")), "{area} was measured:\n{with}");

@@ -75,25 +75,42 @@ impl Adam {
     }
 }
 
+impl AdamConfig {
+    /// `sqrt(square_hat + eps_root) + eps`.
+    fn divisor(&self, square: &Tensor, steps: &Tensor) -> Tensor {
+        let square_hat = square / bias_correction(self.beta2, steps);
+        (square_hat + self.eps_root).sqrt() + self.eps
+    }
+}
+
 impl Optimizer for Adam {
     fn step_variable(&mut self, name: &str, variable: &Tensor, gradient: &Tensor) {
-        let AdamConfig { learning_rate, beta1, beta2, eps, eps_root, weight_decay } = self.config;
+        let AdamConfig { learning_rate, beta1, beta2, weight_decay, .. } = self.config;
         let slot = self.moments.advance(name, variable);
         let [mean, square] = slot.tensors.as_mut_slice() else { unreachable!("made with two") };
         let _ = mean.lerp_(gradient, 1.0 - beta1);
         let _ = square.g_mul_scalar_(beta2).addcmul_(&(gradient * (1.0 - beta2)), gradient);
         let mean_hat = &*mean / bias_correction(beta1, &slot.steps);
-        let square_hat = &*square / bias_correction(beta2, &slot.steps);
+        let divisor = self.config.divisor(square, &slot.steps);
         let mut variable = variable.shallow_clone();
         if weight_decay > 0.0 {
             let _ = variable.g_mul_scalar_(1.0 - learning_rate * weight_decay);
         }
-        let divisor = (square_hat + eps_root).sqrt() + eps;
         let _ = variable.g_sub_(&(mean_hat / divisor * learning_rate));
     }
 
     fn kind(&self) -> &'static str {
         KIND
+    }
+
+    fn is_diagonal(&self) -> bool {
+        true
+    }
+
+    fn divisor(&self, name: &str) -> Option<Tensor> {
+        let slot = self.moments.get(name)?;
+        let [_, square] = slot.tensors.as_slice() else { unreachable!("made with two") };
+        Some(self.config.divisor(square, &slot.steps))
     }
 
     fn learning_rate(&self) -> f64 {

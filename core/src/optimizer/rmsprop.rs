@@ -93,23 +93,32 @@ impl RmsProp {
     }
 }
 
-impl Optimizer for RmsProp {
-    fn step_variable(&mut self, name: &str, variable: &Tensor, gradient: &Tensor) {
-        let RmsPropConfig { learning_rate, decay, eps, centered, momentum, .. } = self.config;
-        let moments = &mut self.moments.advance(name, variable).tensors;
-        let _ = moments[0].lerp_(&gradient.square(), 1.0 - decay);
-        // In place wherever it can be: a pass over memory costs more than the arithmetic.
-        let mut divisor = if centered {
-            let _ = moments[1].lerp_(gradient, 1.0 - decay);
+impl RmsPropConfig {
+    /// The root of the mean squared gradient, or of the variance, with eps. In place wherever it can be: a
+    /// pass over memory costs more than the arithmetic.
+    fn divisor(&self, moments: &[Tensor]) -> Tensor {
+        let mut divisor = if self.centered {
             let mut variance = moments[1].square().neg_();
             variance.g_add_(&moments[0]).clamp_min_(0.0) // rounding can go below
         } else {
             moments[0].copy()
         };
-        let mut divisor = match self.config.eps_position {
-            EpsPosition::InsideRoot => divisor.g_add_scalar_(eps).sqrt_(),
-            EpsPosition::OutsideRoot => divisor.sqrt_().g_add_scalar_(eps),
-        };
+        match self.eps_position {
+            EpsPosition::InsideRoot => divisor.g_add_scalar_(self.eps).sqrt_(),
+            EpsPosition::OutsideRoot => divisor.sqrt_().g_add_scalar_(self.eps),
+        }
+    }
+}
+
+impl Optimizer for RmsProp {
+    fn step_variable(&mut self, name: &str, variable: &Tensor, gradient: &Tensor) {
+        let RmsPropConfig { learning_rate, decay, centered, momentum, .. } = self.config;
+        let moments = &mut self.moments.advance(name, variable).tensors;
+        let _ = moments[0].lerp_(&gradient.square(), 1.0 - decay);
+        if centered {
+            let _ = moments[1].lerp_(gradient, 1.0 - decay);
+        }
+        let mut divisor = self.config.divisor(moments);
         let mut scaled = divisor.reciprocal_().g_mul_(gradient);
         let mut variable = variable.shallow_clone();
         if momentum > 0.0 {
@@ -121,6 +130,14 @@ impl Optimizer for RmsProp {
 
     fn kind(&self) -> &'static str {
         KIND
+    }
+
+    fn is_diagonal(&self) -> bool {
+        true
+    }
+
+    fn divisor(&self, name: &str) -> Option<Tensor> {
+        Some(self.config.divisor(&self.moments.get(name)?.tensors))
     }
 
     fn learning_rate(&self) -> f64 {

@@ -69,6 +69,16 @@ impl Optimizer for Sgd {
         KIND
     }
 
+    fn is_diagonal(&self) -> bool {
+        true
+    }
+
+    fn divisor(&self, name: &str) -> Option<Tensor> {
+        // Without momentum nothing is remembered, and nothing is divided either way.
+        let slot = self.moments.get(name)?;
+        Some(slot.tensors.first().map_or_else(|| slot.steps.ones_like(), Tensor::ones_like))
+    }
+
     fn learning_rate(&self) -> f64 {
         self.config.learning_rate
     }

@@ -2,4 +2,5 @@
 
 mod common;
 mod per_example;
+mod plasticity;
 mod registry;

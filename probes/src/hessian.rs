@@ -1,0 +1,252 @@
+//! The density of the Hessian's eigenvalues.
+
+use std::f64::consts::PI;
+
+use pliant_core::{
+    clock::Every,
+    error::Result,
+    metrics::{Axis, Curves, Line, Metrics, Value},
+    probe::{Measured, Probe, Subject},
+    ranges::positive,
+    schedule::{HasSchedule, Period, Scheduled},
+    seeds::Stream,
+    tch::Kind,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    batch::{check_batch, draw},
+    curvature::{Hessian as Matrix, Spectrum, lanczos},
+    loss::{LossKind, Noise},
+};
+
+/// Eigenvalues of the Hessian of the mean loss of a batch, by stochastic Lanczos quadrature with full
+/// reorthogonalisation (Ghorbani et al., 2019; shown by Lyle et al., 2023, figure 2), for each loss as
+/// `hessian/LOSS/..`: `largest` and `smallest` Ritz value, `trace`, `negative_mass` (the share of eigenvalues
+/// below minus the density's bandwidth), and the figure `density`: the quadrature's points spread by normal
+/// distributions of variance `sigma_squared` times the range of eigenvalues (at least 1), on a log axis.
+/// Passes are for evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HessianConfig {
+    /// Transitions.
+    pub batch_size: u32,
+    /// Of which losses.
+    pub losses: Vec<LossKind>,
+    /// How the noise of the loss `probe` is drawn.
+    pub noise: Noise,
+    /// Lanczos steps, each of them a product with the Hessian.
+    pub steps: u32,
+    /// Random vectors to begin with; the density is their mean.
+    pub draws: u32,
+    /// Relative variance of the spreading distributions.
+    pub sigma_squared: f64,
+    /// Points of the figure.
+    pub grid: u32,
+}
+
+impl Default for HessianConfig {
+    fn default() -> Self {
+        Self {
+            batch_size: 512,
+            losses: vec![LossKind::Probe, LossKind::Primary],
+            noise: Noise::Shared,
+            steps: 80,
+            draws: 1,
+            sigma_squared: 1e-5,
+            grid: 2000,
+        }
+    }
+}
+
+impl HasSchedule for HessianConfig {
+    type Schedule = Period;
+
+    fn default_schedule() -> Period {
+        Period::updates(5000)
+    }
+}
+
+/// Looks at the Hessian.
+#[derive(Debug)]
+pub struct Hessian(Scheduled<HessianConfig>);
+
+impl Hessian {
+    /// Checks the settings.
+    pub fn build(config: Scheduled<HessianConfig>) -> Result<Box<dyn Probe>, String> {
+        let HessianConfig { batch_size, steps, draws, sigma_squared, grid, losses, .. } =
+            &config.config;
+        check_batch(*batch_size)?;
+        positive("sigma_squared", *sigma_squared)?;
+        let counts = [("steps", steps, 1000), ("draws", draws, 1000), ("grid", grid, 1_000_000)];
+        for (key, value, most) in counts {
+            if !(1..=most).contains(value) {
+                return Err(format!("`{key}` is {value}, expected 1 to {most}"));
+            }
+        }
+        if losses.is_empty() {
+            return Err("`losses` is empty, expected probe, primary or both".to_owned());
+        }
+        Ok(Box::new(Self(config)))
+    }
+}
+
+impl Probe for Hessian {
+    fn every(&self) -> Every {
+        self.0.schedule.every()
+    }
+
+    fn measure(
+        &mut self,
+        subject: &Subject<'_>,
+        stream: &mut Stream,
+        metrics: &mut Metrics,
+    ) -> Result<Measured> {
+        let config = &self.0.config;
+        let batch = draw!(subject, config.batch_size, stream);
+        let total = u64::from(config.steps) * u64::from(config.draws) * config.losses.len() as u64;
+        let mut done = 0;
+        for kind in &config.losses {
+            let noise = (config.noise, &mut *stream);
+            let losses = kind.losses(subject, subject.learner, &batch, noise, None);
+            let matrix = Matrix::of(&losses.mean(Kind::Float), &subject.learner.online)?;
+            let mut spectra = Vec::new();
+            for _ in 0..config.draws {
+                let start = stream.normal(&[matrix.size()], 1.0).to_device(losses.device());
+                let times = |vector: &_| matrix.times(vector);
+                spectra.push(lanczos(times, &start, config.steps as usize, |step| {
+                    subject.watch.progress("hessian", done + step as u64, total);
+                })?);
+                done += u64::from(config.steps);
+            }
+            report(&spectra, matrix.size(), kind.name(), config, metrics);
+        }
+        Ok(Measured::Done)
+    }
+}
+
+pliant_core::stateless!(Hessian);
+
+fn report(
+    spectra: &[Spectrum],
+    parameters: i64,
+    loss: &str,
+    config: &HessianConfig,
+    metrics: &mut Metrics,
+) {
+    let density = Density::of(spectra, config.sigma_squared);
+    let mean =
+        |of: &dyn Fn(&Spectrum) -> f64| spectra.iter().map(of).sum::<f64>() / spectra.len() as f64;
+    let mut scalar = |name: &str, value| metrics.scalar(format!("hessian/{loss}/{name}"), value);
+    scalar("largest", density.largest);
+    scalar("smallest", density.smallest);
+    scalar("trace", parameters as f64 * mean(&|spectrum| spectrum.moment(1)));
+    scalar("negative_mass", mean(&|spectrum| mass_below(spectrum, -density.sigma)));
+    let line = Line { points: density.points(config.grid as usize), ..Line::default() };
+    let (x, y) = (Axis::linear("eigenvalue"), Axis::log("density"));
+    let figure = Curves { x, y, lines: vec![line] };
+    metrics.add(format!("hessian/{loss}/density"), Value::Curves(figure));
+}
+
+fn mass_below(spectrum: &Spectrum, bound: f64) -> f64 {
+    let pairs = spectrum.values.iter().zip(&spectrum.weights);
+    pairs.filter(|(value, _)| **value < bound).map(|(_, weight)| weight).sum()
+}
+
+/// The mean of the quadratures, spread.
+struct Density<'a> {
+    spectra: &'a [Spectrum],
+    sigma: f64,
+    largest: f64,
+    smallest: f64,
+}
+
+impl<'a> Density<'a> {
+    fn of(spectra: &'a [Spectrum], sigma_squared: f64) -> Self {
+        let largest = spectra.iter().map(Spectrum::largest).fold(f64::NEG_INFINITY, f64::max);
+        let smallest = spectra.iter().map(Spectrum::smallest).fold(f64::INFINITY, f64::min);
+        let sigma = (sigma_squared * (largest - smallest).max(1.0)).sqrt();
+        Self { spectra, sigma, largest, smallest }
+    }
+
+    fn at(&self, eigenvalue: f64) -> f64 {
+        let normal = |center: f64| {
+            let z = (eigenvalue - center) / self.sigma;
+            (-0.5 * z * z).exp() / (self.sigma * (2.0 * PI).sqrt())
+        };
+        let of = |spectrum: &Spectrum| -> f64 {
+            spectrum.values.iter().zip(&spectrum.weights).map(|(v, w)| w * normal(*v)).sum()
+        };
+        self.spectra.iter().map(of).sum::<f64>() / self.spectra.len() as f64
+    }
+
+    /// From a little below the smallest eigenvalue to a little above the largest. Below 1e-10 a log axis shows
+    /// nothing of interest.
+    fn points(&self, count: usize) -> Vec<(f64, f64)> {
+        let margin = 10.0 * self.sigma;
+        let (from, to) = (self.smallest - margin, self.largest + margin);
+        let step = (to - from) / count as f64;
+        let point = |index: usize| {
+            let x = from + (index as f64 + 0.5) * step;
+            (x, self.at(x).max(1e-10))
+        };
+        (0..count).map(point).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pliant_core::{seeds::Seeds, tch::Tensor};
+
+    use super::*;
+
+    /// A quadratic form with eigenvalues -1 (10 %), 0.5 (60 %) and 3 (30 %).
+    fn spectra(draws: usize) -> Vec<Spectrum> {
+        let of = |i: i32| {
+            if i < 100 {
+                -1.0f32
+            } else if i < 700 {
+                0.5
+            } else {
+                3.0
+            }
+        };
+        let values = Tensor::from_slice(&(0..1000).map(of).collect::<Vec<_>>());
+        let mut stream = Seeds::new(0).stream("test");
+        let mut one = || {
+            let start = stream.normal(&[1000], 1.0);
+            lanczos(|vector| Ok(vector * &values), &start, 20, |_| {}).expect("finite")
+        };
+        (0..draws).map(|_| one()).collect()
+    }
+
+    #[test]
+    fn the_density_finds_the_peaks_of_a_known_spectrum() {
+        let spectra = spectra(20);
+        let density = Density::of(&spectra, 1e-5);
+        assert!((density.largest - 3.0).abs() < 1e-5 && (density.smallest + 1.0).abs() < 1e-5);
+        // sigma^2 is 4e-5. A peak of share s has the height s / (sigma sqrt(2 pi)). A draw's share of 10 %
+        // has a standard deviation of sqrt(2 * .1 * .9 / 1000) = .013, the mean of 20 of .003.
+        let height = 1.0 / (4e-5 * 2.0 * PI).sqrt();
+        for (eigenvalue, share) in [(-1.0, 0.1), (0.5, 0.6), (3.0, 0.3)] {
+            let found = density.at(eigenvalue) / height;
+            assert!((found - share).abs() < 0.02, "{eigenvalue}: {found}, expected {share}");
+        }
+        assert!(density.at(0.0) < 1e-10 && density.at(1.5) < 1e-10);
+        let points = density.points(4000);
+        let step = points[1].0 - points[0].0;
+        let integral: f64 = points.iter().map(|(_, y)| y * step).sum();
+        assert!((integral - 1.0).abs() < 1e-3, "{integral}");
+    }
+
+    #[test]
+    fn trace_and_negative_mass_of_a_known_spectrum() {
+        let mut metrics = Metrics::default();
+        report(&spectra(50), 1000, "probe", &HessianConfig::default(), &mut metrics);
+        let number =
+            |name: &str| metrics.get_scalar(&format!("hessian/probe/{name}")).expect("there");
+        // -100 + 300 + 900; the standard deviation of v^T H v * 1000 is about sqrt(2 * 2950) / sqrt(50) = 11.
+        assert!((number("trace") - 1100.0).abs() < 45.0, "{}", number("trace"));
+        assert!((number("negative_mass") - 0.1).abs() < 0.01, "{}", number("negative_mass"));
+    }
+}

@@ -1,0 +1,147 @@
+//! Fitting random labels.
+
+use pliant_core::{
+    clock::Every,
+    error::Result,
+    metrics::{Metrics, Value},
+    probe::{Measured, Probe, Subject},
+    schedule::{HasSchedule, Period, Scheduled},
+    seeds::Stream,
+    state::{Checkpoint, StateDict},
+    tch::Tensor,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    batch::{check_batch, draw},
+    fit::{Fit, Goal, OptimizerState, Protocol, fit_all, mean_and_std},
+    plasticity::learning_curves,
+};
+
+/// How well a copy of the network still memorises: every observation of a set from the replay gets a random
+/// action as its label, and a copy is trained by the cross-entropy of Q-values as logits, with the protocol of
+/// `plasticity`. `random_labels/initial_loss`, `/final_loss`, `/accuracy` (on the set, after the last step)
+/// are means over `targets` labellings; `/accuracy_std` is over them, `/change` the accuracy minus that of
+/// the first measurement. The figure is `random_labels/curves`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RandomLabelsConfig {
+    /// Labellings.
+    pub targets: u32,
+    /// Optimiser steps on each.
+    pub steps: u32,
+    /// Observations per step.
+    pub batch_size: u32,
+    /// Observations that are labelled.
+    pub observations: u32,
+    /// The optimiser's moments at the beginning.
+    pub optimizer_state: OptimizerState,
+}
+
+impl Default for RandomLabelsConfig {
+    fn default() -> Self {
+        Self {
+            targets: 5,
+            steps: 2000,
+            batch_size: 128,
+            observations: 2048,
+            optimizer_state: OptimizerState::Fresh,
+        }
+    }
+}
+
+impl HasSchedule for RandomLabelsConfig {
+    type Schedule = Period;
+
+    fn default_schedule() -> Period {
+        Period::updates(5000)
+    }
+}
+
+/// Trains copies on random labels.
+#[derive(Debug)]
+pub struct RandomLabels {
+    config: Scheduled<RandomLabelsConfig>,
+    /// The mean accuracy of the first measurement.
+    first: Option<f64>,
+}
+
+impl RandomLabels {
+    /// Checks the settings.
+    pub fn build(config: Scheduled<RandomLabelsConfig>) -> Result<Box<dyn Probe>, String> {
+        let RandomLabelsConfig { targets, steps, batch_size, observations, .. } = config.config;
+        let counts = [
+            ("targets", targets, 1000),
+            ("steps", steps, 1_000_000),
+            ("observations", observations, 1 << 20),
+        ];
+        for (key, value, most) in counts {
+            if !(1..=most).contains(&value) {
+                return Err(format!("`{key}` is {value}, expected 1 to {most}"));
+            }
+        }
+        check_batch(batch_size)?;
+        Ok(Box::new(Self { config, first: None }))
+    }
+}
+
+impl Probe for RandomLabels {
+    fn every(&self) -> Every {
+        self.config.schedule.every()
+    }
+
+    fn measure(
+        &mut self,
+        subject: &Subject<'_>,
+        stream: &mut Stream,
+        metrics: &mut Metrics,
+    ) -> Result<Measured> {
+        let config = &self.config.config;
+        let batch = draw!(subject, config.observations, stream);
+        let online = &subject.learner.online;
+        let actions = online.spec().actions as usize;
+        let mut goal = || {
+            let labels = stream.indices(config.observations as usize, actions);
+            let labels: Vec<i64> = labels.into_iter().map(|label| label as i64).collect();
+            let labels = Tensor::from_slice(&labels).to_device(online.device());
+            (Goal::Labels(labels), stream.split())
+        };
+        let goals = (0..config.targets).map(|_| goal()).collect();
+        let protocol = Protocol {
+            steps: config.steps,
+            batch_size: config.batch_size,
+            state: config.optimizer_state,
+        };
+        let watch = ("random labels", subject.watch);
+        let fits = fit_all(subject.learner, &batch.s_tm1, goals, protocol, watch)?;
+        self.report(&fits, actions, metrics);
+        Ok(Measured::Done)
+    }
+}
+
+impl RandomLabels {
+    fn report(&mut self, fits: &[Fit], actions: usize, metrics: &mut Metrics) {
+        let of = |value: fn(&Fit) -> f64| -> Vec<f64> { fits.iter().map(value).collect() };
+        let (accuracy, spread) = mean_and_std(&of(|fit| fit.accuracy));
+        let first = *self.first.get_or_insert(accuracy);
+        metrics.scalar("random_labels/initial_loss", mean_and_std(&of(|fit| fit.initial)).0);
+        metrics.scalar("random_labels/final_loss", mean_and_std(&of(|fit| fit.last)).0);
+        metrics.scalar("random_labels/accuracy", accuracy);
+        metrics.scalar("random_labels/accuracy_std", spread);
+        metrics.scalar("random_labels/change", accuracy - first);
+        // A guess among all actions.
+        let curves = learning_curves(fits, "cross-entropy", (actions as f64).ln());
+        metrics.add("random_labels/curves", Value::Curves(curves));
+    }
+}
+
+impl Checkpoint for RandomLabels {
+    fn save(&self, state: &mut StateDict) {
+        state.put("first", &self.first);
+    }
+
+    fn load(&mut self, state: &StateDict) -> Result<()> {
+        self.first = state.get("first")?;
+        Ok(())
+    }
+}

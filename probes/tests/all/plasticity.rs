@@ -1,0 +1,83 @@
+//! The plasticity probe on networks of which something is known.
+
+use pliant_core::{
+    agent::Agent,
+    clock::Clock,
+    metrics::Metrics,
+    network::NetworkPlan,
+    probe::Measured,
+    seeds::Seeds,
+    tch::{self, no_grad},
+};
+
+use crate::common::{agent, mlp, plugins, subject};
+
+fn measure(agent: &dyn Agent, settings: &str) -> Metrics {
+    let plugins = plugins();
+    let kind = plugins.probes.get("plasticity").expect("registered");
+    let mut probe = kind.build(&settings.parse().expect("TOML")).expect("valid settings");
+    let (clock, mut metrics) = (Clock::default(), Metrics::default());
+    let mut stream = Seeds::new(3).stream("probe");
+    let measured = probe.measure(&subject(agent, &clock), &mut stream, &mut metrics);
+    assert_eq!(measured.expect("measures"), Measured::Done);
+    metrics
+}
+
+fn small() -> Box<dyn Agent> {
+    agent(mlp(), NetworkPlan::default(), [1, 4, 4], 600)
+}
+
+fn number(metrics: &Metrics, name: &str) -> f64 {
+    metrics.get_scalar(&format!("plasticity/{name}")).unwrap_or_else(|| panic!("no {name}"))
+}
+
+#[test]
+fn a_network_that_cannot_learn_has_no_plasticity() {
+    let mut agent = small();
+    agent.learner_mut().optimizer.set_learning_rate(0.0);
+    let metrics = measure(agent.as_ref(), "targets = 4\nsteps = 50\nobservations = 512");
+    let (initial, last) = (number(&metrics, "initial_loss"), number(&metrics, "final_loss"));
+    assert_eq!(initial, last);
+    // A sine of a number that is large and as good as random has a variance of one half.
+    assert!((number(&metrics, "baseline") - 0.5).abs() < 0.05, "{}", number(&metrics, "baseline"));
+    // Predictions vary too, which no mean can follow; at the beginning by little.
+    let plasticity = number(&metrics, "plasticity");
+    assert!((-0.1..0.02).contains(&plasticity), "{plasticity}");
+}
+
+#[test]
+fn a_network_that_learns_fits_some_of_it() {
+    let agent = small();
+    let settings = "targets = 2\nsteps = 4000\nobservations = 32\nbatch_size = 32\nscale = 20";
+    let metrics = measure(agent.as_ref(), settings);
+    let (initial, last) = (number(&metrics, "initial_loss"), number(&metrics, "final_loss"));
+    assert!(last < 0.5 * initial, "{initial}, then {last}");
+}
+
+/// The measurement is of the whole network: one whose units are all dead fits a constant at best.
+#[test]
+fn a_dead_network_fits_a_constant_at_best() {
+    let mut agent = small();
+    let learner = agent.learner_mut();
+    for (name, variable) in learner.online.variables().parameters() {
+        if name == "dense2/bias" {
+            let _ = no_grad(|| variable.shallow_clone().fill_(-100.0));
+        }
+    }
+    let metrics = measure(agent.as_ref(), "targets = 2\nsteps = 300\nobservations = 64");
+    let (baseline, last) = (number(&metrics, "baseline"), number(&metrics, "final_loss"));
+    assert!(last > 0.9 * baseline, "{last} of {baseline}");
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let threads = tch::get_num_threads();
+    let agent = small();
+    let with = |threads: i32| {
+        tch::set_num_threads(threads);
+        measure(agent.as_ref(), "targets = 3\nsteps = 30\nobservations = 64")
+    };
+    let (one, two, three) = (with(1), with(2), with(3));
+    tch::set_num_threads(threads);
+    assert!(one == two && two == three);
+}
