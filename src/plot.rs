@@ -59,7 +59,11 @@ pub fn matrix_png(title: &str, matrix: &Matrix) -> Result<Option<Png>> {
         .with_height(f64::from(SIZE.1))
         .with_title(title)
         .with_x_label(&matrix.label)
-        .with_y_label(&matrix.label);
+        .with_y_label(&matrix.label)
+        .with_x_axis_min(0.0)
+        .with_x_axis_max(matrix.columns as f64)
+        .with_y_axis_min(0.0)
+        .with_y_axis_max(matrix.rows as f64);
     png(plots, layout).map(Some)
 }
 

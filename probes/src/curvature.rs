@@ -69,18 +69,18 @@ pub(crate) fn lanczos(
     let steps = steps.min(start.size()[0] as usize);
     let length = |vector: &Tensor| vector.square().sum(Kind::Double).sqrt().double_value(&[]);
     let (mut diagonal, mut beside) = (Vec::new(), Vec::new());
-    let mut basis = vec![start / length(start)];
+    let basis = Tensor::zeros([steps as i64, start.size()[0]], (Kind::Float, start.device()));
+    let put = |index: usize, vector: &Tensor| basis.get(index as i64).copy_(vector);
+    put(0, &(start / length(start)));
     let mut largest: f64 = 0.0;
     for step in 0..steps {
-        let present = &basis[step];
-        let mut next = times(present)?;
-        diagonal.push((&next * present).sum(Kind::Double).double_value(&[]));
+        let present = basis.get(step as i64);
+        let mut next = times(&present)?;
+        diagonal.push((&next * &present).sum(Kind::Double).double_value(&[]));
+        let earlier = basis.narrow(0, 0, step as i64 + 1);
         // Twice is enough (Parlett).
         for _ in 0..2 {
-            for earlier in &basis {
-                let part = (&next * earlier).sum(Kind::Double).to_kind(Kind::Float);
-                next -= earlier * part;
-            }
+            next -= earlier.transpose(0, 1).mv(&earlier.mv(&next));
         }
         let rest = length(&next);
         after_step(step + 1);
@@ -89,7 +89,7 @@ pub(crate) fn lanczos(
             break;
         }
         beside.push(rest);
-        basis.push(next / rest);
+        put(step + 1, &(next / rest));
     }
     ritz(&diagonal, &beside)
 }
@@ -127,7 +127,14 @@ impl Spectrum {
 
 #[cfg(test)]
 mod tests {
-    use pliant_core::{seeds::Seeds, tch::Device};
+    use std::collections::BTreeMap;
+
+    use pliant_agents::networks::{Mlp, MlpConfig};
+    use pliant_core::{
+        network::{Activation, NetworkPlan, NetworkSpec},
+        seeds::Seeds,
+        tch::Device,
+    };
 
     use super::*;
 
@@ -180,5 +187,41 @@ mod tests {
             (found.values.as_slice(), found.weights.as_slice()),
             ([0.0].as_slice(), [1.0].as_slice())
         );
+    }
+
+    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/hessian.safetensors");
+
+    /// Written by `scripts/golden/hessian.py`.
+    #[test]
+    fn a_networks_spectrum_is_that_of_torch_func_hessian() {
+        let golden = Tensor::read_safetensors(GOLDEN).expect("written by the script");
+        let golden: BTreeMap<String, Tensor> = golden.into_iter().collect();
+        let config = MlpConfig { width: 6, activation: Activation::Tanh, ..MlpConfig::default() };
+        let mlp = Mlp::build(config).expect("valid settings");
+        let plan = NetworkPlan::default();
+        let spec = NetworkSpec { observation: [1, 3, 3], actions: 2, plan };
+        let mut stream = Seeds::new(0).stream("network");
+        let model = Model::new(mlp, spec, &mut stream, Device::Cpu).expect("fits");
+        for (name, variable) in model.variables().iter() {
+            no_grad(|| variable.shallow_clone().copy_(&golden[&format!("first/{name}")]));
+        }
+        let error = model.q_values(&golden["observations"]) - &golden["targets"];
+        let losses = error.square().sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
+        let hessian = Hessian::of(&losses.mean(Kind::Float), &model).expect("finite");
+        let start = stream.normal(&[hessian.size()], 1.0);
+        let found = lanczos(|vector| hessian.times(vector), &start, 116, |_| {}).expect("finite");
+        let exact = Vec::<f64>::try_from(&golden["eigenvalues"]).expect("f64");
+        let (least, most) = (exact[0], exact[exact.len() - 1]);
+        assert!((found.largest() / most - 1.0).abs() < 1e-5, "{}, {most}", found.largest());
+        assert!((found.smallest() - least).abs() < 1e-5 * most, "{}, {least}", found.smallest());
+        // With as many steps as there are directions the Ritz values are the eigenvalues: power sums.
+        for k in 1..=4 {
+            let of = |values: &[f64], f: fn(f64) -> f64| -> f64 {
+                values.iter().map(|value| f(*value).powi(k)).sum()
+            };
+            let error = (of(&found.values, |value| value) - of(&exact, |value| value)).abs();
+            let size = of(&exact, f64::abs);
+            assert!(error < 1e-4 * size, "power {k}: off by {error:e} of {size}");
+        }
     }
 }

@@ -33,7 +33,8 @@ pub struct HessianConfig {
     pub batch_size: u32,
     /// Of which losses.
     pub losses: Vec<LossKind>,
-    /// How the noise of the loss `probe` is drawn.
+    /// How the noise of the loss `probe` is drawn: shared, the curvature of the prediction itself does not
+    /// average out.
     pub noise: Noise,
     /// Lanczos steps, each of them a product with the Hessian.
     pub steps: u32,
@@ -50,7 +51,7 @@ impl Default for HessianConfig {
         Self {
             batch_size: 512,
             losses: vec![LossKind::Probe, LossKind::Primary],
-            noise: Noise::Shared,
+            noise: Noise::Each,
             steps: 80,
             draws: 1,
             sigma_squared: 1e-5,

@@ -1,6 +1,7 @@
 //! Probes on agents with their replay.
 
 mod common;
+mod hessian;
 mod per_example;
 mod plasticity;
 mod registry;
