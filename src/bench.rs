@@ -2,6 +2,7 @@
 
 pub mod env;
 pub mod learner;
+pub mod probe;
 
 /// The middle of some figures.
 fn median(values: &[f64]) -> f64 {

@@ -98,10 +98,15 @@ pub fn list(folder: &Path) -> Vec<PathBuf> {
 pub fn read_newest(folder: &Path) -> Result<Loaded, String> {
     let newest = list(folder).into_iter().next();
     let path = newest.ok_or_else(|| format!("there is no checkpoint in {}", folder.display()))?;
-    read(&path).map_err(|error| format!("checkpoint {}: {error}", path.display()))
+    read(&path)
 }
 
-fn read(path: &Path) -> Result<Loaded, String> {
+/// Reads one checkpoint.
+pub fn read(path: &Path) -> Result<Loaded, String> {
+    read_files(path).map_err(|error| format!("checkpoint {}: {error}", path.display()))
+}
+
+fn read_files(path: &Path) -> Result<Loaded, String> {
     let text = fs::read_to_string(path.join("state.json")).map_err(named("state.json"))?;
     let header: Header = serde_json::from_str(&text).map_err(named("state.json"))?;
     if header.version != VERSION {

@@ -35,6 +35,8 @@ enum Command {
     Resume(ResumeArgs),
     /// Evaluate the agent of a run
     Eval(EvalArgs),
+    /// Measure the stored checkpoints of a run with probes
+    Probe(ProbeArgs),
     /// Show the kinds of a family, one of them, or all, with their settings
     List(ListArgs),
     /// Replay a file of actions and write what the environment does
@@ -149,6 +151,28 @@ pub struct EvalArgs {
     pub(crate) json: bool,
 }
 
+/// `pliant probe`
+#[derive(Args)]
+pub struct ProbeArgs {
+    /// The run directory
+    pub(crate) run: PathBuf,
+    /// A probe, in the place of the run's own: --probe plasticity:steps=500
+    #[arg(long, value_name = "KIND[:k=v,..]", required = true)]
+    pub(crate) probe: Vec<String>,
+    /// replay: that of the newest checkpoint; or a safetensors file with s_tm1, a_tm1, r_t, discount_t, s_t
+    #[arg(long, value_name = "replay|FILE", default_value = "replay")]
+    pub(crate) data: String,
+    /// Root of the probes' random streams, the same at every checkpoint
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// auto, cpu or cuda:N
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
+    /// Print one JSON object per checkpoint instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `pliant list`
 #[derive(Args)]
 pub struct ListArgs {
@@ -206,6 +230,8 @@ pub enum BenchArgs {
     Env(BenchEnvArgs),
     /// Updates of the network, beside the same without interventions
     Learner(BenchLearnerArgs),
+    /// Measurements of probes, beside updates of the network
+    Probe(BenchProbeArgs),
 }
 
 /// `pliant bench learner`
@@ -225,6 +251,19 @@ pub struct BenchLearnerArgs {
     /// Measure the learner without interventions beside its own equal: how far chance alone goes
     #[arg(long, conflicts_with = "no_plain")]
     pub(crate) control: bool,
+}
+
+/// `pliant bench probe`
+#[derive(Args)]
+pub struct BenchProbeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Rounds, of which the median counts
+    #[arg(long, value_name = "N", default_value = "3", value_parser = at_least_one(1_000_000))]
+    pub(crate) rounds: usize,
+    /// Updates per round, beside the probes
+    #[arg(long, value_name = "N", default_value = "50", value_parser = at_least_one(u32::MAX))]
+    pub(crate) updates: usize,
 }
 
 /// `pliant bench env`
@@ -299,6 +338,7 @@ fn dispatch(command: &Command, plugins: &Plugins) -> Outcome {
         Command::Train(args) => commands::train::run(args, plugins),
         Command::Resume(args) => commands::resume::run(args, plugins),
         Command::Eval(args) => commands::eval::run(args, plugins),
+        Command::Probe(args) => commands::probe::run(args, plugins),
         Command::List(args) => commands::list::run(args, plugins),
         Command::Trace(args) => commands::trace::run(args, plugins),
         Command::Fetch(args) => commands::fetch::run(args),

@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod eval;
 pub mod fetch;
 pub mod list;
+pub mod probe;
 pub mod resume;
 mod scores;
 mod session;

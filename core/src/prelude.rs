@@ -10,7 +10,7 @@ pub use crate::{
     learner::Learner,
     metrics::Metrics,
     network::NetworkPlan,
-    probe::{Measured, Probe, ProbeData, Subject},
+    probe::{Probe, ProbeData, Subject},
     registry::Plugins,
     seeds::Stream,
     state::{Checkpoint, StateDict},

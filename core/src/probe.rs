@@ -75,13 +75,14 @@ pub struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// `batch` transitions where the learner computes; or, while there are fewer to draw from, what a
-    /// probe answers then.
-    pub fn draw(&self, batch: usize, stream: &mut Stream) -> Result<Transitions, Measured> {
-        let there = self.data.len();
-        let drawn = self.data.transitions(batch, stream).filter(|_| there >= batch as u64);
-        let moved = drawn.map(|drawn| drawn.to_device(self.learner.online.device()));
-        moved.ok_or_else(|| Measured::NotYet(format!("{there} transitions of {batch} are there")))
+    /// `batch` transitions where the learner computes.
+    ///
+    /// # Panics
+    /// If there are none, which a probe that [needs](Probe::needs) some is never shown.
+    pub fn draw(&self, batch: u32, stream: &mut Stream) -> Transitions {
+        let drawn = self.data.transitions(batch as usize, stream);
+        let drawn = drawn.expect("a probe measures when there is what it needs");
+        drawn.to_device(self.learner.online.device())
     }
 }
 
@@ -96,16 +97,6 @@ impl Watch for () {
     fn progress(&self, _name: &str, _done: u64, _total: u64) {}
 }
 
-/// Whether a probe could measure.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Measured {
-    /// The results are in the metrics.
-    Done,
-    /// What it waits for; it is asked again until it is there.
-    NotYet(String),
-}
-
 /// A measurement of a learner.
 pub trait Probe: Checkpoint {
     /// Before the first frame: an error says why it cannot measure here.
@@ -113,8 +104,13 @@ pub trait Probe: Checkpoint {
         Ok(())
     }
 
-    /// How often it measures, after a first time as soon as there is something to measure on.
+    /// How often it measures, after a first time as soon as there is what it needs.
     fn every(&self) -> Every;
+
+    /// Transitions that have to be there before it can measure.
+    fn needs(&self) -> u64 {
+        0
+    }
 
     /// Measures and leaves the results in `metrics`. `stream` is this probe's own.
     fn measure(
@@ -122,7 +118,7 @@ pub trait Probe: Checkpoint {
         subject: &Subject<'_>,
         stream: &mut Stream,
         metrics: &mut Metrics,
-    ) -> Result<Measured>;
+    ) -> Result<()>;
 }
 
 struct Installed {
@@ -152,6 +148,19 @@ impl Probes {
         Self(parts.into_iter().enumerate().map(install).collect())
     }
 
+    /// All are due again, with streams as at the beginning of a run under `seeds`.
+    pub fn begin_anew(&mut self, seeds: &Seeds) {
+        for Installed { name, stream, is_due, .. } in &mut self.0 {
+            *stream = seeds.stream(&format!("probes/{name}"));
+            *is_due = true;
+        }
+    }
+
+    /// What those are called in messages that came due and have not measured yet.
+    pub fn waiting(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|part| part.is_due).map(|part| part.label.as_str())
+    }
+
     /// See [`Probe::fits`].
     pub fn fit(&self, learner: &Learner, states: Option<&dyn KnownStates>) -> Result<(), String> {
         let checked = |Installed { label, probe, .. }: &Installed| {
@@ -168,6 +177,7 @@ impl Probes {
         subject: &Subject<'_>,
         metrics: &mut Metrics,
     ) -> Result<()> {
+        let there = subject.data.len();
         let mut is_finite = None;
         for Installed { label, probe, stream, is_due, .. } in &mut self.0 {
             let came_due = probe.every().is_due(before, subject.clock);
@@ -175,16 +185,19 @@ impl Probes {
             if !*is_due {
                 continue;
             }
-            if !*is_finite.get_or_insert_with(|| report_not_finite(subject.learner, metrics)) {
-                *is_due = false;
+            if there < probe.needs() {
+                if came_due {
+                    let needs = probe.needs();
+                    let text = format!("{label} waits for {needs} transitions, {there} are there");
+                    metrics.text("probe/waits", text);
+                }
                 continue;
             }
-            let measured = probe
-                .measure(subject, stream, metrics)
-                .map_err(|error| Error::Invalid(format!("{label}: {error}")))?;
-            *is_due = measured != Measured::Done;
-            if let (Measured::NotYet(reason), true) = (measured, came_due) {
-                metrics.text("probe/waits", format!("{label} waits: {reason}"));
+            *is_due = false;
+            if *is_finite.get_or_insert_with(|| report_not_finite(subject.learner, metrics)) {
+                probe
+                    .measure(subject, stream, metrics)
+                    .map_err(|error| Error::Invalid(format!("{label}: {error}")))?;
             }
         }
         Ok(())

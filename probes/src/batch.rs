@@ -1,4 +1,4 @@
-//! What most probes begin with: a batch of transitions.
+//! Sizes of batches.
 
 /// Larger batches are taken for a mistake.
 const MAX_BATCH: u32 = 1 << 16;
@@ -10,15 +10,3 @@ pub(crate) fn check_batch(batch_size: u32) -> Result<(), String> {
     }
     Err(format!("`batch_size` is {batch_size}, expected 1 to {MAX_BATCH}"))
 }
-
-/// So many transitions; where there are too few, the probe returns that it waits.
-macro_rules! draw {
-    ($subject:expr, $count:expr, $stream:expr) => {
-        match $subject.draw($count as usize, $stream) {
-            Ok(batch) => batch,
-            Err(waits) => return Ok(waits),
-        }
-    };
-}
-
-pub(crate) use draw;

@@ -7,7 +7,7 @@ use pliant_core::{
     learner::Learner,
     metrics::{Matrix, Metrics, Value},
     network::Taps,
-    probe::{Measured, Probe, Subject},
+    probe::{Probe, Subject},
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
     tch::{Device, Kind, Tensor},
@@ -15,7 +15,6 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    batch::draw,
     kmeans::clusters,
     loss::{LossKind, Noise},
     per_example::inner_products,
@@ -114,14 +113,18 @@ impl Probe for GradientCovariance {
         self.0.schedule.every()
     }
 
+    fn needs(&self) -> u64 {
+        self.0.config.batch_size.into()
+    }
+
     fn measure(
         &mut self,
         subject: &Subject<'_>,
         stream: &mut Stream,
         metrics: &mut Metrics,
-    ) -> Result<Measured> {
+    ) -> Result<()> {
         let config = &self.0.config;
-        let batch = draw!(subject, config.batch_size, stream);
+        let batch = subject.draw(config.batch_size, stream);
         let mut taps = Taps::tracing();
         let noise = (config.noise, &mut *stream);
         let losses = config.loss.losses(subject, subject.learner, &batch, noise, Some(&mut taps));
@@ -136,7 +139,7 @@ impl Probe for GradientCovariance {
             _ => vec![0; config.batch_size as usize],
         };
         metrics.add("gradient_covariance/cosine", Value::Matrix(heat_map(&cosines, &keys)?));
-        Ok(Measured::Done)
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use pliant_core::{
     clock::Every,
     error::Result,
     metrics::{Axis, Curves, Line, Metrics, Value},
-    probe::{Measured, Probe, Subject},
+    probe::{Probe, Subject},
     ranges::positive,
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
@@ -15,7 +15,7 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    batch::{check_batch, draw},
+    batch::check_batch,
     curvature::{Hessian as Matrix, Spectrum, lanczos},
     loss::{LossKind, Noise},
 };
@@ -97,14 +97,18 @@ impl Probe for Hessian {
         self.0.schedule.every()
     }
 
+    fn needs(&self) -> u64 {
+        self.0.config.batch_size.into()
+    }
+
     fn measure(
         &mut self,
         subject: &Subject<'_>,
         stream: &mut Stream,
         metrics: &mut Metrics,
-    ) -> Result<Measured> {
+    ) -> Result<()> {
         let config = &self.0.config;
-        let batch = draw!(subject, config.batch_size, stream);
+        let batch = subject.draw(config.batch_size, stream);
         let total = u64::from(config.steps) * u64::from(config.draws) * config.losses.len() as u64;
         let mut done = 0;
         for kind in &config.losses {
@@ -122,7 +126,7 @@ impl Probe for Hessian {
             }
             report(&spectra, matrix.size(), kind.name(), config, metrics);
         }
-        Ok(Measured::Done)
+        Ok(())
     }
 }
 

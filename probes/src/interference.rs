@@ -6,7 +6,7 @@ use pliant_core::{
     learner::Learner,
     metrics::Metrics,
     network::Taps,
-    probe::{Measured, Probe, Subject},
+    probe::{Probe, Subject},
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
     tch::{Kind, Tensor, no_grad},
@@ -14,7 +14,7 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    batch::{check_batch, draw},
+    batch::check_batch,
     gradient_covariance::cosines,
     loss::{LossKind, Noise},
     per_example::inner_products,
@@ -69,14 +69,18 @@ impl Probe for Interference {
         self.0.schedule.every()
     }
 
+    fn needs(&self) -> u64 {
+        self.0.config.batch_size.into()
+    }
+
     fn measure(
         &mut self,
         subject: &Subject<'_>,
         stream: &mut Stream,
         metrics: &mut Metrics,
-    ) -> Result<Measured> {
-        let learned = draw!(subject, self.0.config.batch_size, stream);
-        let other = draw!(subject, self.0.config.batch_size, stream);
+    ) -> Result<()> {
+        let learned = subject.draw(self.0.config.batch_size, stream);
+        let other = subject.draw(self.0.config.batch_size, stream);
         let learner = subject.learner;
         let mut taps = Taps::tracing();
         let noise = (Noise::Shared, &mut *stream);
@@ -100,7 +104,7 @@ impl Probe for Interference {
         }
         let stepped = after_one_step(learner, subject.data, &learned);
         Churn::between(learner, &stepped, &other.s_tm1).report(metrics);
-        Ok(Measured::Done)
+        Ok(())
     }
 }
 

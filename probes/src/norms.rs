@@ -7,17 +7,14 @@ use pliant_core::{
     error::Result,
     metrics::Metrics,
     network::Taps,
-    probe::{Measured, Probe, Subject},
+    probe::{Probe, Subject},
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
     tch::{Kind, Tensor, no_grad},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    batch::{check_batch, draw},
-    step::after_one_step,
-};
+use crate::{batch::check_batch, step::after_one_step};
 
 /// L2 norms, by layer (weight, bias and scales together) as `norms/WHAT/LAYER` and of all parameters as
 /// `norms/WHAT`:
@@ -63,13 +60,17 @@ impl Probe for Norms {
         self.0.schedule.every()
     }
 
+    fn needs(&self) -> u64 {
+        self.0.config.batch_size.into()
+    }
+
     fn measure(
         &mut self,
         subject: &Subject<'_>,
         stream: &mut Stream,
         metrics: &mut Metrics,
-    ) -> Result<Measured> {
-        let batch = draw!(subject, self.0.config.batch_size, stream);
+    ) -> Result<()> {
+        let batch = subject.draw(self.0.config.batch_size, stream);
         let online = &subject.learner.online;
         let stepped = after_one_step(subject.learner, subject.data, &batch);
         let mut squares = Squares::default();
@@ -90,7 +91,7 @@ impl Probe for Norms {
             metrics.scalar("norms/feature", each.sqrt().mean(Kind::Double).double_value(&[]));
         }
         report_q(&online.head().q_values(&outputs), metrics);
-        Ok(Measured::Done)
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use pliant_core::{
     error::Result,
     metrics::{Axis, Curves, Line, Metrics, Value},
     network::Model,
-    probe::{Measured, Probe, Subject},
+    probe::{Probe, Subject},
     ranges::positive,
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
@@ -15,7 +15,7 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    batch::{check_batch, draw},
+    batch::check_batch,
     fit::{Fit, Goal, OptimizerState, Protocol, fit_all, mean_and_std},
 };
 
@@ -117,14 +117,18 @@ impl Probe for Plasticity {
         self.config.schedule.every()
     }
 
+    fn needs(&self) -> u64 {
+        self.config.config.observations.into()
+    }
+
     fn measure(
         &mut self,
         subject: &Subject<'_>,
         stream: &mut Stream,
         metrics: &mut Metrics,
-    ) -> Result<Measured> {
+    ) -> Result<()> {
         let config = &self.config.config;
-        let batch = draw!(subject, config.observations, stream);
+        let batch = subject.draw(config.observations, stream);
         let online = &subject.learner.online;
         let offset = offset(&q_values(online, &batch.s_tm1), config.offset);
         let mut goals = Vec::new();
@@ -143,7 +147,7 @@ impl Probe for Plasticity {
         let watch = ("plasticity", subject.watch);
         let fits = fit_all(subject.learner, &batch.s_tm1, goals, protocol, watch)?;
         self.report(&fits, &baselines, metrics);
-        Ok(Measured::Done)
+        Ok(())
     }
 }
 

@@ -6,17 +6,14 @@ use pliant_core::{
     error::{Error, Result},
     learner::Learner,
     metrics::Metrics,
-    probe::{Measured, Probe, Subject},
+    probe::{Probe, Subject},
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
     tch::{Device, Kind, Tensor, no_grad},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    batch::{check_batch, draw},
-    states::states_of,
-};
+use crate::{batch::check_batch, states::states_of};
 
 /// Q-values against the optimal ones, where the task's states are known (the block MDPs), on observations
 /// from the replay: `q_error/mean_abs` and `q_error/rms` over all actions, `q_error/bias` (mean of
@@ -70,14 +67,18 @@ impl Probe for QError {
         self.0.schedule.every()
     }
 
+    fn needs(&self) -> u64 {
+        self.0.config.batch_size.into()
+    }
+
     fn measure(
         &mut self,
         subject: &Subject<'_>,
         stream: &mut Stream,
         metrics: &mut Metrics,
-    ) -> Result<Measured> {
+    ) -> Result<()> {
         let states = subject.states.expect("`fits` was asked before");
-        let batch = draw!(subject, self.0.config.batch_size, stream);
+        let batch = subject.draw(self.0.config.batch_size, stream);
         let discount = batch.discount_t.max().double_value(&[]);
         if discount >= 1.0 {
             let text = format!("the agent's discount is {discount}, expected below 1");
@@ -87,7 +88,7 @@ impl Probe for QError {
         let q = q.to_device(Device::Cpu).to_kind(Kind::Double);
         let truth = true_values(states, &batch.s_tm1, discount)?;
         Errors::between(&q, &truth).report(metrics);
-        Ok(Measured::Done)
+        Ok(())
     }
 }
 

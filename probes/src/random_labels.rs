@@ -4,7 +4,7 @@ use pliant_core::{
     clock::Every,
     error::Result,
     metrics::{Metrics, Value},
-    probe::{Measured, Probe, Subject},
+    probe::{Probe, Subject},
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
     state::{Checkpoint, StateDict},
@@ -13,7 +13,7 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    batch::{check_batch, draw},
+    batch::check_batch,
     fit::{Fit, Goal, OptimizerState, Protocol, fit_all, mean_and_std},
     plasticity::learning_curves,
 };
@@ -90,14 +90,18 @@ impl Probe for RandomLabels {
         self.config.schedule.every()
     }
 
+    fn needs(&self) -> u64 {
+        self.config.config.observations.into()
+    }
+
     fn measure(
         &mut self,
         subject: &Subject<'_>,
         stream: &mut Stream,
         metrics: &mut Metrics,
-    ) -> Result<Measured> {
+    ) -> Result<()> {
         let config = &self.config.config;
-        let batch = draw!(subject, config.observations, stream);
+        let batch = subject.draw(config.observations, stream);
         let online = &subject.learner.online;
         let actions = online.spec().actions as usize;
         let mut goal = || {
@@ -115,7 +119,7 @@ impl Probe for RandomLabels {
         let watch = ("random labels", subject.watch);
         let fits = fit_all(subject.learner, &batch.s_tm1, goals, protocol, watch)?;
         self.report(&fits, actions, metrics);
-        Ok(Measured::Done)
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use pliant_core::{
     error::Result,
     metrics::Metrics,
     network::Taps,
-    probe::{Measured, Probe, Subject},
+    probe::{Probe, Subject},
     ranges::positive,
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
@@ -13,7 +13,7 @@ use pliant_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{check_batch, draw};
+use crate::batch::check_batch;
 
 /// How many directions features and weights use, by four definitions that are never the same number. Of the
 /// features phi [n, d] of a batch (what the output layer reads), as `rank/NAME`:
@@ -66,13 +66,17 @@ impl Probe for Rank {
         self.0.schedule.every()
     }
 
+    fn needs(&self) -> u64 {
+        self.0.config.batch_size.into()
+    }
+
     fn measure(
         &mut self,
         subject: &Subject<'_>,
         stream: &mut Stream,
         metrics: &mut Metrics,
-    ) -> Result<Measured> {
-        let batch = draw!(subject, self.0.config.batch_size, stream);
+    ) -> Result<()> {
+        let batch = subject.draw(self.0.config.batch_size, stream);
         let online = &subject.learner.online;
         let mut taps = Taps::default();
         let _ = no_grad(|| online.forward(&batch.s_tm1, Some(&mut taps)));
@@ -93,7 +97,7 @@ impl Probe for Rank {
                 spectrum.report("weight_rank", &place, metrics);
             }
         }
-        Ok(Measured::Done)
+        Ok(())
     }
 }
 

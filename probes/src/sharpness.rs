@@ -6,7 +6,7 @@ use pliant_core::{
     error::Result,
     learner::Learner,
     metrics::Metrics,
-    probe::{Measured, Probe, Subject},
+    probe::{Probe, Subject},
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
     tch::{Kind, Tensor},
@@ -14,7 +14,7 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    batch::{check_batch, draw},
+    batch::check_batch,
     curvature::{Hessian, lanczos},
     loss::{LossKind, Noise},
 };
@@ -80,14 +80,18 @@ impl Probe for Sharpness {
         self.0.schedule.every()
     }
 
+    fn needs(&self) -> u64 {
+        self.0.config.batch_size.into()
+    }
+
     fn measure(
         &mut self,
         subject: &Subject<'_>,
         stream: &mut Stream,
         metrics: &mut Metrics,
-    ) -> Result<Measured> {
+    ) -> Result<()> {
         let config = &self.0.config;
-        let batch = draw!(subject, config.batch_size, stream);
+        let batch = subject.draw(config.batch_size, stream);
         let learner = subject.learner;
         let noise = (Noise::Shared, &mut *stream);
         let losses = config.loss.losses(subject, learner, &batch, noise, None);
@@ -100,7 +104,7 @@ impl Probe for Sharpness {
         let plain = lanczos(|vector| hessian.times(vector), &start, steps, watch)?;
         metrics.scalar("sharpness/plain", plain.largest());
         let Some(inverse_root) = inverse_root(learner, &hessian) else {
-            return Ok(Measured::Done); // before the first step nothing is divided by anything yet
+            return Ok(()); // before the first step nothing is divided by anything yet
         };
         let times = |vector: &Tensor| Ok(hessian.times(&(vector * &inverse_root))? * &inverse_root);
         let watch = |done: usize| {
@@ -110,7 +114,7 @@ impl Probe for Sharpness {
         metrics.scalar("sharpness/preconditioned", preconditioned);
         let rate = learner.optimizer.learning_rate();
         metrics.scalar("sharpness/stability", preconditioned * rate / 2.0);
-        Ok(Measured::Done)
+        Ok(())
     }
 }
 

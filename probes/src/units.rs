@@ -5,14 +5,14 @@ use pliant_core::{
     error::Result,
     metrics::Metrics,
     network::{HiddenLayer, Taps},
-    probe::{Measured, Probe, Subject},
+    probe::{Probe, Subject},
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
     tch::{Kind, Tensor, no_grad},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{check_batch, draw};
+use crate::batch::check_batch;
 
 /// Which units do not take part. Shares of units, by layer and whole (weighted by units), as
 /// `units/WHAT/LAYER` and `units/WHAT`:
@@ -69,13 +69,17 @@ impl Probe for Units {
         self.0.schedule.every()
     }
 
+    fn needs(&self) -> u64 {
+        self.0.config.batch_size.into()
+    }
+
     fn measure(
         &mut self,
         subject: &Subject<'_>,
         stream: &mut Stream,
         metrics: &mut Metrics,
-    ) -> Result<Measured> {
-        let batch = draw!(subject, self.0.config.batch_size, stream);
+    ) -> Result<()> {
+        let batch = subject.draw(self.0.config.batch_size, stream);
         let online = &subject.learner.online;
         let mut taps = Taps::default();
         let _ = no_grad(|| online.forward(&batch.s_tm1, Some(&mut taps)));
@@ -88,7 +92,7 @@ impl Probe for Units {
             whole.add(&counts);
         }
         whole.report("", metrics);
-        Ok(Measured::Done)
+        Ok(())
     }
 }
 

@@ -109,15 +109,15 @@ fn in_turn<T>(
 const WARM_UP: usize = 5;
 
 /// An agent with something in its replay.
-struct Student {
-    experiment: Experiment,
-    clock: Clock,
+pub(super) struct Student {
+    pub experiment: Experiment,
+    pub clock: Clock,
     metrics: Metrics,
 }
 
 impl Student {
     /// Lets the agent act until it would learn.
-    fn new(experiment: Experiment) -> Outcome<Self> {
+    pub fn new(experiment: Experiment) -> Outcome<Self> {
         let (factory, num_envs) = (Arc::clone(&experiment.factory), experiment.config.run.num_envs);
         let mut envs = VectorEnv::new(factory, Role::Training, num_envs, 1)?;
         let mut student = Self { experiment, clock: Clock::default(), metrics: Metrics::default() };
@@ -145,7 +145,7 @@ impl Student {
 
     /// Makes so many updates; the seconds they took. The loss of each is read, so none is still under
     /// way on a GPU.
-    fn learn(&mut self, updates: usize) -> Outcome<f64> {
+    pub fn learn(&mut self, updates: usize) -> Outcome<f64> {
         let started = Instant::now();
         let goal = self.clock.updates + updates as u64;
         while self.clock.updates < goal {

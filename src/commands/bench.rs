@@ -9,9 +9,9 @@ use serde::Serialize;
 use crate::{
     bench::{
         env::{self, Bare},
-        learner,
+        learner, probe,
     },
-    cli::{BenchArgs, BenchEnvArgs, BenchLearnerArgs},
+    cli::{BenchArgs, BenchEnvArgs, BenchLearnerArgs, BenchProbeArgs},
     config::{self, KindTable},
     experiment,
     failure::{Failure, Outcome},
@@ -22,6 +22,7 @@ pub fn run(args: &BenchArgs, plugins: &Plugins) -> Outcome {
     match args {
         BenchArgs::Env(args) => bench_env(args, plugins),
         BenchArgs::Learner(args) => bench_learner(args, plugins),
+        BenchArgs::Probe(args) => bench_probe(args, plugins),
     }
 }
 
@@ -58,6 +59,28 @@ fn bench_learner(args: &BenchLearnerArgs, plugins: &Plugins) -> Outcome {
     let plain = is_compared.then(|| experiment::build(without, plugins)).transpose()?;
     let load = learner::Load { rounds: args.rounds, updates: args.updates };
     print(&learner::learner(experiment, plain, load)?);
+    Ok(())
+}
+
+/// Enough for every probe's defaults.
+const ENOUGH: [&str; 3] = [
+    "agent.update_every_agent_steps=1",
+    "agent.learning_starts=2049",
+    "agent.replay_capacity=4096",
+];
+
+fn bench_probe(args: &BenchProbeArgs, plugins: &Plugins) -> Outcome {
+    let mut options = args.config.options();
+    options.set.splice(0..0, ENOUGH.map(str::to_owned));
+    let layers = config::layers(&options).map_err(Failure::Input)?;
+    let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
+    if config.probes.is_empty() {
+        return Err(Failure::Input("there is no probe to measure: add --probe KIND".to_owned()));
+    }
+    let experiment = experiment::build(config, plugins)?;
+    experiment::check_memory(&experiment)?;
+    let load = probe::Load { rounds: args.rounds, updates: args.updates };
+    print(&probe::probe(experiment, load)?);
     Ok(())
 }
 

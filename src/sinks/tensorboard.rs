@@ -32,6 +32,8 @@ pub use layout::{Band, Category, Chart, Lines};
 pub enum Start {
     /// A new run.
     Fresh,
+    /// Further measurements of what is there: nothing that was written is replaced.
+    Beside,
     /// A run that goes on from a checkpoint: TensorBoard drops the points after it that the
     /// earlier files hold. (Its fast loader, the default, does so series by series, from the first
     /// new point on; `--load_fast=false` drops them all at once.)
@@ -57,7 +59,7 @@ impl TensorBoardSink {
         let (file, path) = create_event_file(dir)?;
         let records = RecordWriter::new(BufWriter::new(file));
         let first_step = match started {
-            Start::Fresh => 0,
+            Start::Fresh | Start::Beside => 0,
             // TensorBoard drops the points at the step of a START too; those of the checkpoint's
             // own frame were written before it was taken.
             Start::Resumed { frames } => step(frames).saturating_add(1),
@@ -68,11 +70,13 @@ impl TensorBoardSink {
         sink.write_event(first_step, version)?;
         // In a fresh run too: TensorBoard takes the first START of a folder for the beginning, and
         // only later ones for a restart.
-        let mut log = SessionLog::new();
-        log.set_status(SessionStatus::START);
-        let mut start = Event::new();
-        start.set_session_log(log);
-        sink.write_event(first_step, start)?;
+        if started != Start::Beside {
+            let mut log = SessionLog::new();
+            log.set_status(SessionStatus::START);
+            let mut start = Event::new();
+            start.set_session_log(log);
+            sink.write_event(first_step, start)?;
+        }
         sink.flush()?;
         Ok(sink)
     }

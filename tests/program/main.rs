@@ -9,6 +9,7 @@ mod evaluation;
 mod interventions;
 mod list;
 mod plugin;
+mod probe;
 mod reproducible;
 mod resume;
 mod video;

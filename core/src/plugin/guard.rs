@@ -17,7 +17,7 @@ use crate::{
     learner::Learner,
     metrics::Metrics,
     network::{ActivationFunction, NetworkPlan},
-    probe::{Measured, Probe, Subject},
+    probe::{Probe, Subject},
     seeds::Stream,
     state::{Checkpoint, StateDict},
 };
@@ -194,12 +194,19 @@ impl Probe for Guarded<dyn Probe> {
         })
     }
 
+    fn needs(&self) -> u64 {
+        panic_text(|| self.part.needs()).unwrap_or_else(|text| {
+            put(&self.pending, text);
+            0
+        })
+    }
+
     fn measure(
         &mut self,
         subject: &Subject<'_>,
         stream: &mut Stream,
         metrics: &mut Metrics,
-    ) -> Result<Measured> {
+    ) -> Result<()> {
         self.tell()?;
         attempt(|| self.part.measure(subject, stream, metrics))
     }
@@ -229,8 +236,8 @@ mod tests {
             _subject: &Subject<'_>,
             _stream: &mut Stream,
             _metrics: &mut Metrics,
-        ) -> Result<Measured> {
-            Ok(Measured::Done)
+        ) -> Result<()> {
+            Ok(())
         }
     }
 

@@ -36,12 +36,12 @@ impl Probe for WeightNorm {
         Every::Updates(self.every_updates.unwrap_or(1000))
     }
 
-    fn measure(&mut self, of: &Subject, _: &mut Stream, metrics: &mut Metrics) -> Result<Measured> {
+    fn measure(&mut self, of: &Subject, _: &mut Stream, metrics: &mut Metrics) -> Result<()> {
         for (name, weight) in of.learner.online.variables().weights() {
             let layer = name.trim_end_matches("/weight");
             metrics.scalar(format!("weight_norm/l2/{layer}"), weight.norm().double_value(&[]));
         }
-        Ok(Measured::Done)
+        Ok(())
     }
 }
 

@@ -6,12 +6,12 @@ use pliant_core::{
     clock::Clock,
     conformance::check_settings,
     learner::Learner,
-    metrics::Metrics,
+    metrics::{Metrics, Value},
     network::NetworkPlan,
-    probe::{Measured, Probe},
+    probe::{Probe, Probes},
     seeds::Seeds,
     state::{Checkpoint, StateDict},
-    tch::{self, Device, Kind, Tensor},
+    tch::{self, Device, Kind, Tensor, no_grad},
 };
 
 /// Every registered probe with default settings, but for shorter training and smaller batches.
@@ -61,7 +61,7 @@ fn every_probe_measures_and_leaves_the_learner_as_it_was() {
         let mut metrics = Metrics::default();
         let mut stream = Seeds::new(0).stream("probe");
         let measured = probe.measure(&subject(agent.as_ref(), &clock), &mut stream, &mut metrics);
-        assert_eq!(measured.expect("measures"), Measured::Done, "{name}");
+        measured.expect("measures");
         assert!(!metrics.is_empty(), "{name}");
         assert_eq!(bits(agent.learner()), before, "{name}");
     }
@@ -76,7 +76,7 @@ fn every_probe_draws_from_its_own_stream_alone() {
             let mut stream = Seeds::new(root).stream("probe");
             let subject = subject(agent.as_ref(), &clock);
             let measured = probe.measure(&subject, &mut stream, &mut metrics);
-            assert_eq!(measured.expect("measures"), Measured::Done, "{name}");
+            measured.expect("measures");
             (metrics, stream)
         };
         let (first, first_stream) = measure(0);
@@ -93,17 +93,56 @@ fn every_probe_draws_from_its_own_stream_alone() {
 }
 
 #[test]
-fn every_probe_waits_for_what_it_measures_on() {
-    let clock = Clock::default();
-    for transitions in [0, 1] {
-        let agent = small(transitions);
-        for (name, mut probe) in probes() {
-            let mut metrics = Metrics::default();
-            let mut stream = Seeds::new(0).stream("probe");
-            let subject = subject(agent.as_ref(), &clock);
-            let measured = probe.measure(&subject, &mut stream, &mut metrics).expect(name);
-            assert!(matches!(measured, Measured::NotYet(_)), "{name}: {measured:?}");
-            assert!(metrics.is_empty(), "{name}");
-        }
+fn probes_wait_for_what_they_need_and_measure_once_it_is_there() {
+    let few = Clock { updates: 5000, ..Clock::default() };
+    let names: Vec<(String, Box<dyn Probe>)> =
+        probes().into_iter().map(|(name, probe)| (name.to_owned(), probe)).collect();
+    let count = names.len();
+    let mut probes = Probes::new(names, &Seeds::new(0));
+    let mut metrics = Metrics::default();
+    let (poor, rich) = (small(1), small(2100));
+    probes
+        .measure_due(&Clock::default(), &subject(poor.as_ref(), &few), &mut metrics)
+        .expect("waits");
+    assert_eq!(probes.waiting().count(), count);
+    let texts = metrics.iter().filter(|(tag, _)| *tag == "probe/waits").count();
+    assert_eq!((texts, metrics.iter().count()), (count, count), "each says so, and nothing else");
+    let mut state = StateDict::default();
+    probes.save(&mut state);
+    let mut resumed_metrics = Metrics::default();
+    probes
+        .measure_due(&few, &subject(rich.as_ref(), &few), &mut resumed_metrics)
+        .expect("measures");
+    assert_eq!(probes.waiting().count(), 0);
+    for area in ["gradient_covariance", "hessian", "norms", "plasticity", "rank", "units"] {
+        let is_there = resumed_metrics.iter().any(|(tag, _)| tag.starts_with(area));
+        assert!(is_there, "{area}");
     }
+    // What waits is part of the state.
+    probes.load(&state).expect("saved above");
+    assert_eq!(probes.waiting().count(), count);
+}
+
+#[test]
+fn parameters_that_are_not_finite_are_reported_by_name_and_nothing_is_measured() {
+    let mut agent = small(2100);
+    let variables = agent.learner_mut().online.variables();
+    for (name, poison) in [("dense1/bias", f64::NAN), ("output/weight", f64::INFINITY)] {
+        let variable = variables.get(name).expect("a variable").shallow_clone();
+        no_grad(|| {
+            let _ = variable.flatten(0, -1).get(0).fill_(poison);
+        });
+    }
+    let names = probes().into_iter().map(|(name, probe)| (name.to_owned(), probe)).collect();
+    let (mut probes, mut metrics) = (Probes::new(names, &Seeds::new(0)), Metrics::default());
+    let clock = Clock::default();
+    probes.measure_due(&clock, &subject(agent.as_ref(), &clock), &mut metrics).expect("no crash");
+    assert_eq!(metrics.get_scalar("probe/not_finite"), Some(2.0));
+    let text = metrics.iter().find_map(|(_, value)| match value {
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
+    });
+    let text = text.expect("a report");
+    assert!(text.contains("`dense1/bias`") && text.contains("`output/weight`"), "{text}");
+    assert_eq!(metrics.iter().count(), 2, "nothing else");
 }

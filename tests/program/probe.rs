@@ -1,0 +1,96 @@
+//! Measuring stored checkpoints with other probes.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::common::{pliant, short_mnist, succeeds};
+
+fn run_with_checkpoints(folder: &std::path::Path, extra: &[&str]) {
+    let set = ["--set", "checkpoint.every_frames=400", "--set", "checkpoint.keep=9"];
+    succeeds(folder, &short_mnist("run", &[&set[..], extra].concat()));
+}
+
+#[test]
+fn every_checkpoint_is_measured_in_order_and_as_the_run_did_itself() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let own = ["--probe", "rank:batch_size=64,every_updates=50"];
+    run_with_checkpoints(folder.path(), &own);
+    let args = ["probe", "run", "--probe", "rank:batch_size=64", "--probe", "norms", "--json"];
+    let ran = pliant(folder.path(), &args);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let lines: Vec<Value> =
+        ran.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let updates: Vec<u64> = lines.iter().filter_map(|line| line["updates"].as_u64()).collect();
+    assert!(updates.len() >= 4 && updates.is_sorted(), "{updates:?}");
+    // Ranks of weights do not depend on what was drawn: the run's own are the same.
+    let metrics = fs::read_to_string(folder.path().join("run/metrics.csv")).expect("written");
+    let tag = "weight_rank/stable/dense2";
+    let mut compared = 0;
+    for line in &lines {
+        let at = format!(",{},", line["updates"]);
+        let own = metrics.lines().find(|row| row.contains(&at) && row.contains(tag));
+        if let Some(own) = own.and_then(|row| row.rsplit(',').next()?.parse::<f64>().ok()) {
+            assert_eq!(line["metrics"][tag].as_f64(), Some(own), "{at}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 2, "{compared} of {updates:?}\n{metrics}");
+    let table = pliant(folder.path(), &args[..args.len() - 1]);
+    assert_eq!(table.code, Some(0), "{}", table.err);
+    assert!(table.out.contains("rank/srank") && !table.out.contains(tag), "{}", table.out);
+    assert_eq!(fs::read_to_string(folder.path().join("run/metrics.csv")).expect("there"), metrics);
+}
+
+#[test]
+fn transitions_can_come_from_a_file_and_bad_ones_are_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    run_with_checkpoints(folder.path(), &["--set", "checkpoint.replay=false"]);
+    let probe = |data: &[&str]| {
+        let args = [&["probe", "run", "--probe", "units:batch_size=4"], data].concat();
+        pliant(folder.path(), &args)
+    };
+    let none = probe(&[]);
+    assert_eq!(none.code, Some(2), "{}", none.out);
+    assert!(none.err.contains("--data FILE"), "{}", none.err);
+    let pictures = tch::Tensor::full([8, 1, 28, 28], 7, (tch::Kind::Uint8, tch::Device::Cpu));
+    let numbers = tch::Tensor::ones([8], (tch::Kind::Float, tch::Device::Cpu));
+    let actions = tch::Tensor::zeros([8], (tch::Kind::Int64, tch::Device::Cpu));
+    let write = |name: &str, actions: &tch::Tensor| {
+        let tensors = [
+            ("s_tm1", &pictures),
+            ("s_t", &pictures),
+            ("a_tm1", actions),
+            ("r_t", &numbers),
+            ("discount_t", &numbers),
+        ];
+        tch::Tensor::write_safetensors(&tensors, folder.path().join(name)).expect("written");
+    };
+    write("good", &actions);
+    let good = probe(&["--data", "good"]);
+    assert_eq!(good.code, Some(0), "{}", good.err);
+    write("floats", &numbers);
+    write("short", &actions.narrow(0, 0, 7));
+    fs::write(folder.path().join("text"), "no tensors").expect("written");
+    for (file, word) in
+        [("floats", "`a_tm1`"), ("short", "length"), ("text", "text"), ("none", "none")]
+    {
+        let ran = probe(&["--data", file]);
+        assert_eq!(ran.code, Some(2), "{file}: {}", ran.out);
+        assert!(ran.err.contains(word) && !ran.err.contains("panicked"), "{file}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_probe_that_cannot_measure_here_is_refused_before_the_first_frame() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let args = ["train", "atari_cpu", "--out", "run", "--device", "cpu", "--probe", "q_error"];
+    let ran = pliant(folder.path(), &args);
+    assert_eq!(ran.code, Some(2), "{}", ran.out);
+    assert!(ran.err.contains("probes[0]") && ran.err.contains("classification"), "{}", ran.err);
+    assert!(!folder.path().join("run").exists());
+    let kron = ["--set", "agent.optimizer.kind=kron", "--probe", "sharpness"];
+    let ran = pliant(folder.path(), &short_mnist("run", &kron));
+    assert_eq!(ran.code, Some(2), "{}", ran.out);
+    assert!(ran.err.contains("`kron`"), "{}", ran.err);
+}
