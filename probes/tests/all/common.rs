@@ -52,7 +52,18 @@ pub fn agent(
     shape: [usize; 3],
     transitions: usize,
 ) -> Box<dyn Agent> {
-    let (env, seeds) = (env(shape), Seeds::new(0));
+    agent_from(0, architecture, plan, shape, transitions)
+}
+
+/// The same with another seed.
+pub fn agent_from(
+    seed: u64,
+    architecture: Arc<dyn Architecture>,
+    plan: NetworkPlan,
+    shape: [usize; 3],
+    transitions: usize,
+) -> Box<dyn Agent> {
+    let (env, seeds) = (env(shape), Seeds::new(seed));
     let spec = NetworkSpec::new(&env, plan);
     let model = Model::new(architecture, spec, &mut seeds.stream("network"), Device::Cpu);
     let adam = Adam::build(AdamConfig::default()).expect("valid settings");

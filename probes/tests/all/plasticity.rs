@@ -1,15 +1,17 @@
 //! The plasticity probe on networks of which something is known.
 
+use pliant_agents::networks::{Mlp, MlpConfig};
 use pliant_core::{
     agent::Agent,
     clock::Clock,
     metrics::Metrics,
     network::NetworkPlan,
+    optimizer::{Adam, AdamConfig},
     seeds::Seeds,
-    tch::{self, no_grad},
+    tch::{self, Kind, no_grad},
 };
 
-use crate::common::{agent, mlp, plugins, subject};
+use crate::common::{agent, agent_from, mlp, plugins, subject};
 
 fn measure(agent: &dyn Agent, settings: &str) -> Metrics {
     let plugins = plugins();
@@ -79,4 +81,46 @@ fn the_number_of_threads_changes_no_bit() {
     let (one, two, three) = (with(1), with(2), with(3));
     tch::set_num_threads(threads);
     assert!(one == two && two == three);
+}
+
+/// A network of 64 units per layer, after so many tasks of fitting new random values at the same pictures.
+fn after_tasks(seed: u64, tasks: usize) -> Box<dyn Agent> {
+    let wide = Mlp::build(MlpConfig { width: 64, ..MlpConfig::default() }).expect("valid");
+    let mut agent = agent_from(seed, wide, NetworkPlan::default(), [1, 4, 4], 600);
+    let adam = AdamConfig { learning_rate: 1e-3, eps: 1e-8, ..AdamConfig::default() };
+    let mut stream = Seeds::new(seed).stream("tasks");
+    let pictures = agent.data().transitions(256, &mut stream).expect("transitions").s_tm1;
+    let learner = agent.learner_mut();
+    learner.optimizer = Adam::build(adam).expect("valid");
+    for _ in 0..tasks {
+        let wanted = stream.normal(&[256, 2], 3.0);
+        for _ in 0..200 {
+            let outputs = learner.online.forward(&pictures, None);
+            let loss = (outputs - &wanted).square().mean(Kind::Float);
+            learner.online.variables().zero_grad();
+            loss.backward();
+            learner.optimizer.step(learner.online.variables());
+        }
+    }
+    agent
+}
+
+/// Five seeds, paired: the same pictures, targets and draws for the new and the old network.
+#[test]
+#[ignore = "slow: trains ten networks and probes each"]
+fn a_network_that_was_trained_long_on_changing_targets_fits_less_well_than_a_new_one() {
+    let settings = "targets = 3\nsteps = 400\nobservations = 256\nbatch_size = 64";
+    let final_loss = |agent: &dyn Agent| number(&measure(agent, settings), "final_loss");
+    let differences: Vec<f64> = (0..5)
+        .map(|seed| {
+            let [new, old] = [0, 60].map(|tasks| final_loss(after_tasks(seed, tasks).as_ref()));
+            eprintln!("seed {seed}: new {new:.4}, old {old:.4}");
+            old - new
+        })
+        .collect();
+    let mean = differences.iter().sum::<f64>() / 5.0;
+    let squares: f64 = differences.iter().map(|value| (value - mean).powi(2)).sum();
+    let standard_error = (squares / 4.0 / 5.0).sqrt();
+    eprintln!("old - new: {mean:.4} +- {standard_error:.4}");
+    assert!(mean > 3.0 * standard_error && mean > 0.01, "{mean} +- {standard_error}");
 }
