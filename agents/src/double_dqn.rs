@@ -183,7 +183,8 @@ impl Agent for DoubleDqn {
         let DoubleDqnConfig { update_every_agent_steps, learning_starts, .. } = self.config;
         let together = self.num_envs as u64;
         let first = learning_starts.max(1).div_ceil(together) * together;
-        crossings(update_every_agent_steps, first - together, agent_steps.saturating_sub(1))
+        let last = agent_steps.div_ceil(together).saturating_sub(1) * together;
+        crossings(update_every_agent_steps, first - together, last)
     }
 
     fn target_period_updates(&self) -> u64 {

@@ -35,6 +35,9 @@ pub struct GradientCovarianceConfig {
     pub loss: LossKind,
     /// How the noise of the loss `probe` is drawn.
     pub noise: Noise,
+    /// A backward pass for each transition, as if networks did not say how parameters enter: slow, the same
+    /// numbers to rounding.
+    pub separate: bool,
     /// What brings rows together in the heat map.
     pub order: Order,
     /// Clusters of the order `clusters`.
@@ -62,6 +65,7 @@ impl Default for GradientCovarianceConfig {
             batch_size: 512,
             loss: LossKind::Probe,
             noise: Noise::Shared,
+            separate: false,
             order: Order::Clusters,
             clusters: 10,
         }
@@ -125,7 +129,7 @@ impl Probe for GradientCovariance {
     ) -> Result<()> {
         let config = &self.0.config;
         let batch = subject.draw(config.batch_size, stream);
-        let mut taps = Taps::tracing();
+        let mut taps = if config.separate { Taps::default() } else { Taps::tracing() };
         let noise = (config.noise, &mut *stream);
         let losses = config.loss.losses(subject, subject.learner, &batch, noise, Some(&mut taps));
         let products = inner_products(&subject.learner.online, &taps, &losses)?;
