@@ -88,6 +88,13 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
     })
 }
 
+/// What the interventions of a configuration ask of the network, in words: to tell whether two ask the same.
+pub fn planned(config: &Config, plugins: &Plugins) -> Result<String, String> {
+    let parts = build_all("interventions", &config.interventions, &plugins.interventions)?;
+    let plan = Interventions::new(parts, &Seeds::new(config.run.seed)).plan()?;
+    Ok(format!("{plan:?}"))
+}
+
 fn learner(
     config: &Config,
     plugins: &Plugins,

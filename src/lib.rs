@@ -9,6 +9,9 @@
 //! }
 //! ```
 
+#[macro_use]
+mod out;
+
 mod bench;
 mod checkpoint;
 pub mod cli;

@@ -34,6 +34,8 @@ pub struct Hook<'a> {
     pub stream: &'a mut Stream,
     /// Where it may leave measurements.
     pub metrics: &'a mut Metrics,
+    /// What its measurements are called: its kind, with a number if it is not the first of its kind.
+    pub name: &'a str,
     /// The target network takes the online network over at the end of this update.
     pub ends_in_target_update: bool,
 }
@@ -110,16 +112,17 @@ struct Installed {
 pub struct Interventions(Vec<Installed>);
 
 impl Interventions {
-    /// Gives each its own stream; names are made of kind and position.
+    /// Gives each its own stream, named by its kind and which of its kind it is, so that others before or
+    /// after it shift none of its draws. Saved states are named by kind and position.
     pub fn new(parts: Vec<(String, Box<dyn Intervention>)>, seeds: &Seeds) -> Self {
         let mut met: BTreeMap<String, u32> = BTreeMap::new();
         let install = |(index, (kind, intervention)): (usize, (String, _))| {
             let name = format!("{index}_{kind}");
             let label = format!("interventions[{index}]: intervention `{kind}`");
-            let stream = seeds.stream(&format!("interventions/{name}"));
             let count = met.entry(kind.clone()).or_default();
             *count += 1;
             let tag = if *count == 1 { kind } else { format!("{kind}_{count}") };
+            let stream = seeds.stream(&format!("interventions/{tag}"));
             Installed { stream, name, tag, label, intervention }
         };
         Self(parts.into_iter().enumerate().map(install).collect())
@@ -208,8 +211,8 @@ impl Installed {
     ) -> Result<()> {
         let Context { clock, batch, metrics, ends_in_target_update } = context;
         let ends_in_target_update = *ends_in_target_update;
-        let stream = &mut self.stream;
-        let mut hook = Hook { clock, batch, stream, metrics, ends_in_target_update };
+        let (stream, name) = (&mut self.stream, self.tag.as_str());
+        let mut hook = Hook { clock, batch, stream, metrics, name, ends_in_target_update };
         call(self.intervention.as_mut(), &mut hook)
             .map_err(|error| Error::Invalid(format!("{}: {error}", self.label)))
     }

@@ -1,5 +1,7 @@
 //! Probes: plug-ins that measure whether a network can still learn. They read only.
 
+use std::collections::BTreeMap;
+
 use pliant_envs::env::KnownStates;
 use tch::{Device, Tensor};
 
@@ -127,6 +129,8 @@ struct Installed {
     /// For messages: ``probes[1]: probe `units` ``.
     label: String,
     probe: Box<dyn Probe>,
+    /// The stream's name: the kind, with a number if it is not the first of its kind.
+    source: String,
     stream: Stream,
     /// It came due and has not measured yet.
     is_due: bool,
@@ -137,21 +141,25 @@ struct Installed {
 pub struct Probes(Vec<Installed>);
 
 impl Probes {
-    /// Gives each its own stream; names are made of kind and position.
+    /// Gives each its own stream, as [`Interventions`](crate::intervention::Interventions) do.
     pub fn new(parts: Vec<(String, Box<dyn Probe>)>, seeds: &Seeds) -> Self {
+        let mut met: BTreeMap<String, u32> = BTreeMap::new();
         let install = |(index, (kind, probe)): (usize, (String, _))| {
             let name = format!("{index}_{kind}");
             let label = format!("probes[{index}]: probe `{kind}`");
-            let stream = seeds.stream(&format!("probes/{name}"));
-            Installed { name, label, probe, stream, is_due: true }
+            let count = met.entry(kind.clone()).or_default();
+            *count += 1;
+            let source = if *count == 1 { kind } else { format!("{kind}_{count}") };
+            let source = format!("probes/{source}");
+            Installed { name, label, stream: seeds.stream(&source), source, probe, is_due: true }
         };
         Self(parts.into_iter().enumerate().map(install).collect())
     }
 
     /// All are due again, with streams as at the beginning of a run under `seeds`.
     pub fn begin_anew(&mut self, seeds: &Seeds) {
-        for Installed { name, stream, is_due, .. } in &mut self.0 {
-            *stream = seeds.stream(&format!("probes/{name}"));
+        for Installed { source, stream, is_due, .. } in &mut self.0 {
+            *stream = seeds.stream(source);
             *is_due = true;
         }
     }

@@ -153,12 +153,32 @@ fn parse<C: DeserializeOwned>(table: &toml::Table) -> Result<C, String> {
     C::deserialize(table.clone()).map_err(|error| one_line(&error))
 }
 
-/// The message of a TOML error without its trailing line about where it lies.
-fn one_line(error: &toml::de::Error) -> String {
+/// The message of a TOML error in one line, in the words of people who write TOML.
+pub fn one_line(error: &toml::de::Error) -> String {
     let text = error.to_string();
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.join(" ")
+    let text = lines.join(" ");
+    TYPES.iter().fold(text, |text, (rust, plain)| {
+        let text = text.replace(&format!("expected {rust} in"), &format!("expected {plain} in"));
+        match text.strip_suffix(&format!("expected {rust}")) {
+            Some(front) => format!("{front}expected {plain}"),
+            None => text,
+        }
+    })
 }
+
+/// What Rust calls the types of settings, and what people do.
+const TYPES: [(&str, &str); 9] = [
+    ("f64", "a number"),
+    ("f32", "a number"),
+    ("u64", "a whole number from 0"),
+    ("u32", "a whole number from 0"),
+    ("usize", "a whole number from 0"),
+    ("i64", "a whole number"),
+    ("a sequence", "a list, such as [1, 2]"),
+    ("a boolean", "true or false"),
+    ("a string", "a text"),
+];
 
 /// An error of any type as the text that a registry passes on.
 pub fn text(error: impl Display) -> String {

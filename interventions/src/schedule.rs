@@ -45,6 +45,19 @@ impl<E: Event + 'static> OnSchedule<E> {
     }
 }
 
+impl<E: Event> OnSchedule<E> {
+    /// Does it, and says so where it is not done all the time.
+    fn act(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        if !(1..RARELY).contains(&self.schedule.every_updates) {
+            hook.metrics.scalar(format!("{}/acted", hook.name), 1.0);
+        }
+        self.event.act(learner, hook)
+    }
+}
+
+/// Updates between two times of something that is done rarely.
+const RARELY: u64 = 10;
+
 impl<E: Event> Intervention for OnSchedule<E> {
     fn plan(&self, plan: &mut NetworkPlan) -> Result<(), String> {
         self.event.plan(plan)
@@ -61,7 +74,7 @@ impl<E: Event> Intervention for OnSchedule<E> {
     fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         let waits = hook.ends_in_target_update && self.event.spares_target();
         if self.schedule.is_due(learner.updates) && !waits {
-            self.event.act(learner, hook)
+            self.act(learner, hook)
         } else {
             Ok(())
         }
@@ -70,7 +83,7 @@ impl<E: Event> Intervention for OnSchedule<E> {
     fn on_target_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         let waited = self.event.spares_target() && self.schedule.is_due(learner.updates);
         if waited || self.schedule.is_due_on_target_update(learner.updates) {
-            self.event.act(learner, hook)
+            self.act(learner, hook)
         } else {
             Ok(())
         }

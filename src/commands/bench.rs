@@ -85,7 +85,7 @@ fn bench_probe(args: &BenchProbeArgs, plugins: &Plugins) -> Outcome {
 }
 
 fn print(measured: &impl Serialize) {
-    println!("{}", serde_json::to_string(measured).expect("plain data"));
+    say!("{}", serde_json::to_string(measured).expect("plain data"));
 }
 
 /// The emulator alone, where the environment has one.

@@ -24,7 +24,7 @@ pub fn run() -> Outcome {
     findings.extend([memory(), threads()]);
     for finding in &findings {
         let mark = if finding.ok { "ok    " } else { "failed" };
-        println!("{mark}  {:<13} {}", finding.what, finding.text);
+        say!("{mark}  {:<13} {}", finding.what, finding.text);
     }
     match findings.iter().filter(|finding| !finding.ok).count() {
         0 => Ok(()),

@@ -34,10 +34,10 @@ pub fn run(args: &EvalArgs, plugins: &Plugins) -> Outcome {
         let task = name_of(task.index(), &experiment.factory.spec().tasks);
         let mut object = as_json(args, &experiment, &loaded, &task, score_name, &evaluated);
         object["video"] = json!(args.video.as_ref().filter(|_| film.is_ok()));
-        println!("{object}");
+        say!("{object}");
     } else {
         let rows = evaluated.rows(&format!("after {} frames", loaded.clock.frames));
-        println!("{}", scores::table(&rows, score_name));
+        say!("{}", scores::table(&rows, score_name));
     }
     film
 }

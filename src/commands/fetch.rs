@@ -20,6 +20,6 @@ pub fn run(args: &FetchArgs) -> Outcome {
         Some(_) => Failure::Input(error.to_string()),
         None => Failure::Run(error.to_string()),
     })?;
-    println!("{}", folder.display());
+    say!("{}", folder.display());
     Ok(())
 }

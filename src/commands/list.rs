@@ -64,11 +64,11 @@ pub fn run(args: &ListArgs, plugins: &Plugins) -> Outcome {
     }
     let families: Vec<Family> = args.family.map_or_else(|| ALL.to_vec(), |family| vec![family]);
     if args.json {
-        println!("{}", all_as_json(&families, plugins));
+        say!("{}", all_as_json(&families, plugins));
         return Ok(());
     }
     for family in families {
-        println!("{}", heading(family).to_uppercase());
+        say!("{}", heading(family).to_uppercase());
         for entry in entries(family, plugins) {
             print_entry(&entry);
         }
@@ -86,7 +86,7 @@ fn run_one(family: Family, name: &str, json: bool, plugins: &Plugins) -> Result<
         return run_game(family, name, json, &unknown(family, name, &all));
     };
     if json {
-        println!("{}", json!({ heading(family): [entry_as_json(entry)] }));
+        say!("{}", json!({ heading(family): [entry_as_json(entry)] }));
     } else {
         print_entry(entry);
     }
@@ -100,7 +100,7 @@ fn run_game(family: Family, name: &str, json: bool, unknown: &str) -> Result<(),
     }
     let game = games::find(name).map_err(|error| format!("{unknown}; as a game: {error}"))?;
     if json {
-        println!("{}", json!({ "games": [games::as_json(&game)] }));
+        say!("{}", json!({ "games": [games::as_json(&game)] }));
     } else {
         games::print(&game);
     }
@@ -176,7 +176,7 @@ fn entry_as_json(entry: &Entry) -> Value {
 }
 
 fn print_entry(entry: &Entry) {
-    println!("\n{}: {}", entry.name, entry.doc);
+    say!("\n{}: {}", entry.name, entry.doc);
     if entry.parameters.is_empty() {
         return;
     }
@@ -184,7 +184,7 @@ fn print_entry(entry: &Entry) {
         .parameters
         .iter()
         .map(|p| vec![p.name.clone(), p.kind.clone(), default_of(p), described(p)]);
-    println!("{}", table::render(&["setting", "type", "default", "meaning"], rows));
+    say!("{}", table::render(&["setting", "type", "default", "meaning"], rows));
 }
 
 /// A table of settings has its own defaults, which its documentation names.

@@ -57,13 +57,13 @@ pub fn run(args: &ProbeArgs, plugins: &Plugins) -> Outcome {
     if args.json {
         for (clock, metrics) in &rows {
             let scalars: BTreeMap<&str, f64> = scalars(metrics).collect();
-            println!(
+            say!(
                 "{}",
                 json!({"updates": clock.updates, "frames": clock.frames, "metrics": scalars})
             );
         }
     } else {
-        println!("{}", as_table(&rows));
+        say!("{}", as_table(&rows));
     }
     Ok(())
 }

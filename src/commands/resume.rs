@@ -20,6 +20,7 @@ pub fn run(args: &ResumeArgs, plugins: &Plugins) -> Outcome {
     let config = stored_config(&directory, options, plugins)?;
     let stored = stored_config(&directory, Options::default(), plugins)?;
     check_unchanged(&stored, &config).map_err(Failure::Input)?;
+    check_interventions(&stored, &config, plugins).map_err(Failure::Input)?;
     let loaded = checkpoint::read_newest(&directory.checkpoints()).map_err(Failure::Input)?;
     if loaded.clock.frames >= config.run.budget_frames {
         return Err(Failure::Input(format!(
@@ -56,6 +57,27 @@ fn check_unchanged(stored: &Config, config: &Config) -> Result<(), String> {
             "{key} cannot change when a run goes on, since its saved state belongs to it; start a new run"
         )),
     }
+}
+
+/// An error if the interventions are others, for which nothing was saved, or ask something else of the
+/// network.
+fn check_interventions(stored: &Config, config: &Config, plugins: &Plugins) -> Result<(), String> {
+    let kinds = |config: &Config| -> Vec<String> {
+        config.interventions.iter().map(|table| table.kind.clone()).collect()
+    };
+    if kinds(stored) != kinds(config) {
+        return Err(format!(
+            "interventions: a run goes on with the kinds that it began with, in their order ({}); their \
+             settings may change; start a new run for others",
+            kinds(stored).join(", ")
+        ));
+    }
+    if experiment::planned(stored, plugins)? != experiment::planned(config, plugins)? {
+        return Err("interventions: what is part of the network (normalisation, activation, head, spectral \
+                    norms) cannot change when a run goes on; start a new run"
+            .to_owned());
+    }
+    Ok(())
 }
 
 /// The configuration a run directory holds, with options laid over it.

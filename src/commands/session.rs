@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use pliant_core::{error::Result, sink::Sink};
+use pliant_core::{clock::Clock, error::Result, metrics::Metrics, sink::Sink};
 use toml::{Table, Value};
 
 use super::scores;
@@ -46,14 +46,28 @@ pub fn run(experiment: Experiment, directory: &RunDirectory, from: Option<&Loade
     let evaluation_data = experiment.factory.evaluation_data();
     warn_of_idleness(&experiment);
     let mut runner = Runner::new(experiment, directory.clone(), stop)?;
+    let mut is_changed = from.is_none();
     if let Some(loaded) = from {
         runner.restore(loaded)?; // before anything in the run directory is changed
+        is_changed = keep_former(directory, &config, loaded.clock.updates)?;
         directory.write("config.toml", config.to_toml().as_bytes())?;
         directory.add_provenance(provenance)?;
     }
-    let summary = runner.train(outputs(&config, directory, from)?)?;
+    let summary = runner.train(outputs(&config, directory, from, is_changed)?)?;
     report(&summary, directory, &config, evaluation_data);
     Ok(())
+}
+
+/// Where a run goes on with other settings, the former ones stay as `config-until-UPDATES.toml`. True if so.
+fn keep_former(directory: &RunDirectory, config: &Config, updates: u64) -> Outcome<bool> {
+    let former = directory.path().join("config.toml");
+    let former = std::fs::read(&former).map_err(|error| {
+        Failure::while_doing(format!("cannot read {}", former.display()), error)
+    })?;
+    if former == config.to_toml().as_bytes() {
+        return Ok(false);
+    }
+    directory.write(&format!("config-until-{updates}.toml"), &former).map(|()| true)
 }
 
 /// Says what the budget is too small for: learning at all, or single interventions. A step takes at least
@@ -81,7 +95,13 @@ pub fn warn_of_idleness(experiment: &Experiment) {
     }
 }
 
-fn outputs(config: &Config, directory: &RunDirectory, from: Option<&Loaded>) -> Outcome<Outputs> {
+/// `is_changed`: the settings are not those that were written before.
+fn outputs(
+    config: &Config,
+    directory: &RunDirectory,
+    from: Option<&Loaded>,
+    is_changed: bool,
+) -> Outcome<Outputs> {
     let failed = |error: pliant_core::error::Error| {
         Failure::Run(format!("run directory {}: {error}", directory.path().display()))
     };
@@ -103,18 +123,32 @@ fn outputs(config: &Config, directory: &RunDirectory, from: Option<&Loaded>) -> 
     if log.figures {
         sinks.push(Box::new(FigureSink::new(path)));
     }
-    let tensorboard = log.tensorboard.then(|| tensorboard(config, path, resumed));
+    let tensorboard = log.tensorboard.then(|| tensorboard(config, path, from, is_changed));
     let tensorboard = tensorboard.transpose().map_err(failed)?;
     let progress = Progress::new(config.run.budget_frames, false);
     Ok(Outputs { sinks, tensorboard, progress })
 }
 
-fn tensorboard(config: &Config, path: &Path, resumed: Option<u64>) -> Result<TensorBoardSink> {
-    let start = resumed.map_or(Start::Fresh, |frames| Start::Resumed { frames });
-    let mut sink = TensorBoardSink::create(path, start)?;
-    if resumed.is_none() {
+fn tensorboard(
+    config: &Config,
+    path: &Path,
+    from: Option<&Loaded>,
+    is_changed: bool,
+) -> Result<TensorBoardSink> {
+    let resumed = |loaded: &Loaded| Start::Resumed { frames: loaded.clock.frames };
+    let mut sink = TensorBoardSink::create(path, from.map_or(Start::Fresh, resumed))?;
+    if is_changed {
         sink.write_hparams(&hparams(config), &[])?;
-        sink.write_layout(&charts())?;
+    }
+    match from {
+        None => sink.write_layout(&charts())?,
+        Some(loaded) if is_changed => {
+            let mut metrics = Metrics::default();
+            metrics.text("run/interventions", config.interventions_as_markdown());
+            let clock = Clock { frames: loaded.clock.frames + 1, ..loaded.clock };
+            sink.write(&clock, loaded.wall_s, &metrics)?;
+        }
+        Some(_) => {}
     }
     Ok(sink)
 }
@@ -178,11 +212,11 @@ fn report(
 ) {
     let path = directory.path().display();
     if summary.state == State::Stopped {
-        println!("stopped; continue with: pliant resume {path}");
+        say!("stopped; continue with: pliant resume {path}");
         return;
     }
     if !summary.evaluations.is_empty() {
-        println!("{}", scores::table(&summary.evaluations, summary.score_name));
+        say!("{}", scores::table(&summary.evaluations, summary.score_name));
     }
     let last = summary.evaluations.iter().find(|(name, _)| name == AFTER_TRAINING);
     if let Some((_, last)) = last
@@ -191,8 +225,8 @@ fn report(
     {
         let policy = if config.eval.epsilon == 0.0 { "greedy " } else { "" };
         let (percent, draws) = (100.0 * last.score(), last.steps);
-        println!("{policy}accuracy on {data}: {percent:.2} % ({draws} draws)");
+        say!("{policy}accuracy on {data}: {percent:.2} % ({draws} draws)");
     }
     let minutes = summary.wall_s / 60.0;
-    println!("{} frames in {minutes:.1} minutes; run directory: {path}", config.run.budget_frames);
+    say!("{} frames in {minutes:.1} minutes; run directory: {path}", config.run.budget_frames);
 }

@@ -21,7 +21,7 @@ pub fn run(args: &TraceArgs, plugins: &Plugins) -> Outcome {
                 other => Failure::Run(other.to_string()),
             }
         })?;
-    println!(
+    say!(
         "{} steps, {} frames, {} episodes ended, reward {}: {}",
         summary.steps,
         summary.frames,

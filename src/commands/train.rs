@@ -11,9 +11,17 @@ use crate::{
     run_dir::{self, RunDirectory},
 };
 
+const NOTHING_NAMED: &str = "name a preset or a TOML file, such as `pliant train quickstart` (2 minutes) or \
+                             `pliant train double_dqn_zoo` (200 million frames of a game); `pliant list \
+                             presets` shows all";
+
 /// Resolves the configuration, builds and checks everything, then trains.
 pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
-    let layers = config::layers(&args.config.options()).map_err(Failure::Input)?;
+    let options = args.config.options();
+    if options.base.is_none() {
+        return Err(Failure::Input(NOTHING_NAMED.to_owned()));
+    }
+    let layers = config::layers(&options).map_err(Failure::Input)?;
     let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
     let experiment = experiment::build(config, plugins)?;
     experiment::check_memory(&experiment)?;
@@ -33,8 +41,8 @@ pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
 fn describe(experiment: &Experiment) {
     let learner = experiment.agent.learner();
     let spec = learner.online.spec();
-    println!("# everything below was checked and built; nothing was run");
-    println!(
+    say!("# everything below was checked and built; nothing was run");
+    say!(
         "# observation {:?}, {} actions, {} parameters, replay {} when full, device {}",
         spec.observation,
         spec.actions,
@@ -42,5 +50,5 @@ fn describe(experiment: &Experiment) {
         gigabytes(experiment.replay_bytes),
         crate::device::name(experiment.device),
     );
-    print!("{}", experiment.config.to_toml());
+    say!("{}", experiment.config.to_toml().trim_end());
 }

@@ -1,6 +1,6 @@
 //! From layers to a configuration: each layer is checked alone, then laid over the ones below it.
 
-use pliant_core::registry::{Kind, Plugins, Registry};
+use pliant_core::registry::{Kind, Plugins, Registry, one_line};
 use serde::{Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
@@ -126,7 +126,7 @@ impl Checker<'_> {
         let table = self.table(path, value)?;
         match S::deserialize(table.clone()) {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.error(path, table, &error.to_string())),
+            Err(error) => Err(self.error(path, table, &one_line(&error))),
         }
     }
 

@@ -44,8 +44,40 @@ fn read(path: &Path) -> Result<(PathBuf, String), String> {
         return Err("is not a file, expected a shared library".to_owned());
     }
     let bytes = fs::read(&path).map_err(|error| format!("cannot be read: {error}"))?;
+    check_whole(&bytes)?;
     let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok((path, hex(Sha256::digest(bytes).as_slice())))
+}
+
+/// An error if a library's headers speak of more than the file holds: the loader would not return from that.
+fn check_whole(bytes: &[u8]) -> Result<(), String> {
+    let is_elf_64 = bytes.starts_with(b"\x7fELF\x02\x01");
+    if !is_elf_64 {
+        return Ok(()); // the loader says what it thinks of it
+    }
+    let number = |at: usize, size: usize| -> Option<u64> {
+        let bytes = bytes.get(at..at.checked_add(size)?)?;
+        Some(bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    };
+    // A table's offset, and the size and number of its entries; of segments also what they hold.
+    let segments_fit = || -> Option<bool> {
+        let (offset, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
+        let ends_within = |index: u64| {
+            let at = usize::try_from(offset.checked_add(index * size)?).ok()?;
+            let end =
+                number(at.checked_add(8)?, 8)?.checked_add(number(at.checked_add(32)?, 8)?)?;
+            Some(end <= bytes.len() as u64)
+        };
+        (0..count).map(ends_within).try_fold(true, |all, fits| Some(all && fits?))
+    };
+    let sections_fit = || -> Option<bool> {
+        let (offset, size, count) = (number(40, 8)?, number(58, 2)?, number(60, 2)?);
+        Some(offset.checked_add(size * count)? <= bytes.len() as u64)
+    };
+    if segments_fit() == Some(true) && sections_fit() == Some(true) {
+        return Ok(());
+    }
+    Err("is cut short, expected a whole shared library".to_owned())
 }
 
 fn open(path: &Path) -> Result<&'static Opened, String> {

@@ -164,3 +164,28 @@ fn a_data_folder_that_cannot_be_made_is_refused_before_anything_is_fetched() {
     assert!(ran.err.contains("data folder") && ran.err.contains(place), "{}", ran.err);
     assert!(!ran.err.contains("npm"), "{}", ran.err);
 }
+
+#[test]
+fn a_command_without_a_preset_names_some_and_runs_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let ran = pliant(folder.path(), &["train"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.out);
+    assert!(ran.err.contains("quickstart") && ran.err.contains("list presets"), "{}", ran.err);
+    assert!(!folder.path().join("runs").exists());
+}
+
+#[test]
+fn wrong_types_are_told_with_the_setting_and_in_plain_words() {
+    assert_says(
+        &["train", "quickstart", "--with", "redo:tau=abc"],
+        &["`redo`", "`tau`", "expected a number"],
+    );
+    assert_says(
+        &["train", "quickstart", "--with", "redo:every_updates=1.5"],
+        &["`every_updates`", "expected a whole number from 0"],
+    );
+    assert_says(
+        &["train", "quickstart", "--set", "run.seed=[1]"],
+        &["`seed`", "expected a whole number from 0"],
+    );
+}

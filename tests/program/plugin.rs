@@ -113,6 +113,11 @@ fn what_is_no_plugin_is_refused() {
     refused(&list("missing.so"), &["missing.so", "No such file"]);
     refused(&list("folder.so"), &["folder.so", "is not a file"]);
     refused(&list("text.so"), &["text.so", "expected a shared library"]);
+    let whole = fs::read(folder.path().join("empty.so")).expect("compiled above");
+    for length in [8, 70, whole.len() / 2, whole.len() - 1] {
+        fs::write(folder.path().join("cut.so"), &whole[..length]).expect("writable");
+        refused(&list("cut.so"), &["cut.so", "cut short"]);
+    }
     refused(&list("empty.so"), &["empty.so", "pliant_plugin_stamp", "export_plugin!"]);
 }
 

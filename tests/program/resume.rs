@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::common::{metrics_without_time, newest_tensors, pliant, short_atari, succeeds};
+use crate::common::{
+    metrics_without_time, newest_tensors, pliant, short_atari, short_mnist, succeeds,
+};
 
 #[test]
 fn a_run_resumed_at_half_its_budget_equals_one_that_never_stopped() {
@@ -104,4 +106,33 @@ fn a_damaged_checkpoint_is_one_clear_error() {
             fs::write(&path, &bytes).expect("writable");
         }
     }
+}
+
+#[test]
+fn interventions_go_on_as_they_began_but_for_their_settings_and_the_former_ones_are_kept() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let with = ["--with", "hl_gauss:min=-10,max=10", "--with", "redo:tau=0.5,every_updates=10"];
+    let half = [&with[..], &["--set", "run.budget_frames=800"]].concat();
+    succeeds(folder.path(), &short_mnist("run", &half));
+    let resume = |interventions: &str| {
+        let set = format!("interventions=[{interventions}]");
+        pliant(folder.path(), &["resume", "run", "--set", "run.budget_frames=1200", "--set", &set])
+    };
+    let redo = "{kind=\"redo\", tau=0.125, every_updates=10}";
+    for (other, word) in [
+        (format!("{{kind=\"hl_gauss\", min=-1, max=1}}, {redo}"), "part of the network"),
+        (redo.to_owned(), "hl_gauss, redo"),
+        (format!("{redo}, {{kind=\"hl_gauss\"}}"), "hl_gauss, redo"),
+    ] {
+        let ran = resume(&other);
+        assert_eq!(ran.code, Some(2), "{other}\n{}", ran.err);
+        assert!(ran.err.contains(word), "{}", ran.err);
+    }
+    let ran = resume(&format!("{{kind=\"hl_gauss\"}}, {redo}"));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let read = |name: &str| fs::read_to_string(folder.path().join("run").join(name)).expect(name);
+    assert!(read("config.toml").contains("tau = 0.125"));
+    assert!(read("config-until-150.toml").contains("tau = 0.5"));
+    let acted = read("metrics.csv").lines().filter(|line| line.contains(",redo/acted,")).count();
+    assert_eq!(acted, 25, "every ten of 250 updates");
 }

@@ -73,7 +73,7 @@ pub(super) fn check_side(network: &str, observation: [i64; 3], side: i64) -> Res
         return Ok(());
     }
     Err(Error::Invalid(format!(
-        "network `{network}` needs observations of at least {side}x{side} pixels, these have \
+        "`{network}` needs observations of at least {side}x{side} pixels, these have \
          {height}x{width}"
     )))
 }

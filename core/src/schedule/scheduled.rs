@@ -10,6 +10,8 @@ use serde::{
 };
 use toml::Table;
 
+use crate::registry::one_line;
+
 /// Settings of a kind that has a schedule.
 pub trait HasSchedule: Default + Serialize + DeserializeOwned + JsonSchema {
     /// The schedule's settings.
@@ -72,7 +74,7 @@ impl<'de, C: HasSchedule> Deserialize<'de> for Scheduled<C> {
 impl<C: HasSchedule> Scheduled<C> {
     fn from_table(table: Table) -> Result<Self, String> {
         let keys = |settings: &Table| settings.keys().cloned().collect::<Vec<_>>();
-        let text = |error: toml::de::Error| error.message().trim().to_owned();
+        let text = |error: toml::de::Error| one_line(&error);
         let schedule_keys = keys(&schema_keys::<C::Schedule>());
         let config_keys = keys(&schema_keys::<C>());
         let is_known = |key: &&String| !schedule_keys.contains(key) && !config_keys.contains(key);

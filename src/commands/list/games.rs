@@ -17,12 +17,12 @@ pub fn print_all() {
     let rows = benchmark_games().map(|(name, scores)| {
         vec![name.to_owned(), scores.random.to_string(), scores.human.to_string()]
     });
-    println!("\nThe {} games that publications compare agents on:", benchmark_games().count());
-    println!("{}", table::render(&["game", "random policy", "human"], rows));
+    say!("\nThe {} games that publications compare agents on:", benchmark_games().count());
+    say!("{}", table::render(&["game", "random policy", "human"], rows));
     let others: Vec<&str> = games().filter(|name| reference_scores(name).is_none()).collect();
-    println!("\n{} more games: {}", others.len(), others.join(", "));
-    println!("\nNo games: {} (each {REASON})", WITHOUT_RULES.join(", "));
-    println!("\nModes, difficulties and actions: pliant list envs GAME");
+    say!("\n{} more games: {}", others.len(), others.join(", "));
+    say!("\nNo games: {} (each {REASON})", WITHOUT_RULES.join(", "));
+    say!("\nModes, difficulties and actions: pliant list envs GAME");
 }
 
 /// The same as sections of a JSON object.
@@ -63,7 +63,7 @@ pub fn print(game: &GameDescription) {
         ("score of a human", score(|scores| scores.human)),
     ];
     let rows = rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]);
-    println!("{}", table::render(&[game.name, ""], rows));
+    say!("{}", table::render(&[game.name, ""], rows));
 }
 
 /// One game as an object.
