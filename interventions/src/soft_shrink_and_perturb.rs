@@ -90,7 +90,7 @@ mod tests {
     /// A parameter's values in the order of the network, drawn as the intervention draws: uniform
     /// within 1 over the root of the layer's inputs, all of one update before the next.
     fn drawn(setting: &Setting, updates: usize) -> Vec<Vec<(String, Vec<f32>)>> {
-        let mut stream = Seeds::new(0).stream("interventions/0_tested");
+        let mut stream = Seeds::new(0).stream("interventions/tested");
         let bounds = [("dense1", 1f64), ("dense2", 0.5f64.sqrt()), ("output", 0.5f64.sqrt())];
         let mut draw = |(name, tensor): (&str, &tch::Tensor)| {
             let bound =
