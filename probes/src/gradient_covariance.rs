@@ -18,6 +18,7 @@ use crate::{
     kmeans::clusters,
     loss::{LossKind, Noise},
     per_example::inner_products,
+    rank::effective_rank,
     states::states_of,
 };
 
@@ -137,9 +138,7 @@ impl Probe for GradientCovariance {
         report(&cosines, metrics)?;
         let keys = match (config.order, subject.states) {
             (Order::Clusters, _) => clusters(&cosines, config.clusters as usize, stream),
-            (Order::State, Some(states)) => {
-                states_of(states, &batch.s_tm1)?.into_iter().map(|state| state as i64).collect()
-            }
+            (Order::State, Some(states)) => states_of(states, &batch.s_tm1)?,
             _ => vec![0; config.batch_size as usize],
         };
         metrics.add("gradient_covariance/cosine", Value::Matrix(heat_map(&cosines, &keys)?));
@@ -167,14 +166,7 @@ fn report(cosines: &Tensor, metrics: &mut Metrics) -> Result<()> {
     metrics.scalar("gradient_covariance/negative_share", negative);
     let (eigenvalues, _) = cosines.to_kind(Kind::Double).f_linalg_eigh("U")?;
     let eigenvalues = Vec::<f64>::try_from(&eigenvalues.clamp_min(0.0))?;
-    let total: f64 = eigenvalues.iter().sum();
-    let entropy: f64 = eigenvalues
-        .iter()
-        .map(|value| value / total)
-        .filter(|share| *share > 0.0)
-        .map(|share| -share * share.ln())
-        .sum();
-    metrics.scalar("gradient_covariance/effective_rank", entropy.exp());
+    metrics.scalar("gradient_covariance/effective_rank", effective_rank(&eigenvalues));
     Ok(())
 }
 

@@ -95,9 +95,8 @@ impl Probe for Interference {
         };
         report("alignment", &beside);
         if let Some(states) = subject.states {
-            let states: Vec<i64> =
-                states_of(states, &learned.s_tm1)?.into_iter().map(|state| state as i64).collect();
-            let states = Tensor::from_slice(&states).to_device(cosines.device());
+            let states =
+                Tensor::from_slice(&states_of(states, &learned.s_tm1)?).to_device(cosines.device());
             let same = states.reshape([size, 1]).eq_tensor(&states).to_kind(Kind::Float) * &beside;
             report("alignment_within", &same);
             report("alignment_across", &(beside - same));

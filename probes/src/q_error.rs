@@ -99,7 +99,7 @@ fn true_values(states: &dyn KnownStates, observations: &Tensor, discount: f64) -
     let table = states.action_values(discount);
     let rows: Vec<f64> = states_of(states, observations)?
         .into_iter()
-        .flat_map(|state| table[state].iter().copied())
+        .flat_map(|state| table[state as usize].iter().copied())
         .collect();
     Ok(Tensor::from_slice(&rows).reshape([observations.size()[0], -1]))
 }

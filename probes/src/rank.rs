@@ -103,6 +103,17 @@ impl Probe for Rank {
 
 pliant_core::stateless!(Rank);
 
+/// The exponential of the entropy of the shares that values of at least 0 have in their sum (Roy & Vetterli,
+/// 2007); 0 of nothing.
+pub(crate) fn effective_rank(values: &[f64]) -> f64 {
+    let sum: f64 = values.iter().sum();
+    if sum == 0.0 {
+        return 0.0;
+    }
+    let shares = values.iter().map(|value| value / sum).filter(|share| *share > 0.0);
+    shares.map(|share| -share * share.ln()).sum::<f64>().exp()
+}
+
 /// Singular values, the largest first.
 #[derive(Debug)]
 struct Spectrum(Vec<f64>);
@@ -144,12 +155,7 @@ impl Spectrum {
     }
 
     fn effective(&self) -> f64 {
-        let sum = self.sum();
-        if sum == 0.0 {
-            return 0.0;
-        }
-        let shares = self.0.iter().map(|value| value / sum).filter(|share| *share > 0.0);
-        shares.map(|share| -share * share.ln()).sum::<f64>().exp()
+        effective_rank(&self.0)
     }
 
     fn stable(&self) -> f64 {
