@@ -73,10 +73,12 @@ fn a_dead_network_fits_a_constant_at_best() {
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     let threads = tch::get_num_threads();
-    let agent = small();
+    // Large enough that libtorch shares one product out among threads.
+    let wide = Mlp::build(MlpConfig { width: 700, ..MlpConfig::default() }).expect("valid");
+    let agent = agent(wide, NetworkPlan::default(), [1, 24, 24], 300);
     let with = |threads: i32| {
         tch::set_num_threads(threads);
-        measure(agent.as_ref(), "targets = 3\nsteps = 30\nobservations = 64")
+        measure(agent.as_ref(), "targets = 3\nsteps = 4\nobservations = 256\nbatch_size = 256")
     };
     let (one, two, three) = (with(1), with(2), with(3));
     tch::set_num_threads(threads);
