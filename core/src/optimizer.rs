@@ -1,6 +1,7 @@
 //! Optimisers: ours, so that moments and step counters can be read, reset and saved.
 
 mod adam;
+mod fused;
 mod kron;
 mod moments;
 mod rmsprop;

@@ -70,11 +70,9 @@ impl Variables {
         });
     }
 
-    /// Forgets all gradients.
+    /// Forgets all gradients: until the next backward pass reaches a parameter it has none.
     pub fn zero_grad(&self) {
-        for (_, tensor) in self.iter() {
-            tensor.shallow_clone().zero_grad();
-        }
+        self.iter().for_each(|(_, tensor)| pliant_torch_ext::forget_gradient(tensor));
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::{panic::resume_unwind, sync::Arc};
 
-use tch::{Device, Kind, Tensor, no_grad};
+use pliant_torch_ext::scaled_observations;
+use tch::{Device, Tensor, no_grad};
 
 use super::{
     Architecture, HiddenLayer, Network, NetworkPlan, NetworkSpec, Pass, PowerIteration,
@@ -131,7 +132,8 @@ impl Model {
     }
 
     fn forward_pass(&self, observations: &Tensor, pass: &mut Pass<'_>) -> Tensor {
-        let scaled = observations.to_device(self.device).to_kind(Kind::Float) / 255.0;
+        let is_channels_last = self.device == Device::Cpu && self.network.prefers_channels_last();
+        let scaled = scaled_observations(&observations.to_device(self.device), is_channels_last);
         let outputs = self.network.forward_caught(&scaled, pass);
         outputs.unwrap_or_else(|text| resume_unwind(Box::new(text)))
     }

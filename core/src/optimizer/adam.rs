@@ -1,13 +1,19 @@
 //! Adam, with eps inside and outside the root and decoupled weight decay.
 
+use pliant_torch_ext::fused;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Tensor, no_grad};
 
-use super::{Moments, Optimizer, bias_correction, load_rate, save_rate};
+use super::{
+    Moments, Optimizer, bias_correction,
+    fused::{Due, parts, split},
+    load_rate, save_rate,
+};
 use crate::{
     error::Result,
     ranges,
     state::{Checkpoint, StateDict},
+    variables::Variables,
 };
 
 /// Stands in saved states, so that another optimiser's are refused.
@@ -76,6 +82,11 @@ impl Adam {
 }
 
 impl AdamConfig {
+    fn fused(&self) -> fused::Adam {
+        let Self { learning_rate, beta1, beta2, eps, eps_root, weight_decay } = *self;
+        fused::Adam { learning_rate, beta1, beta2, eps, eps_root, weight_decay }
+    }
+
     /// `sqrt(square_hat + eps_root) + eps`.
     fn divisor(&self, square: &Tensor, steps: &Tensor) -> Tensor {
         let square_hat = square / bias_correction(self.beta2, steps);
@@ -84,6 +95,18 @@ impl AdamConfig {
 }
 
 impl Optimizer for Adam {
+    fn step(&mut self, variables: &Variables) {
+        no_grad(|| {
+            let (fused, alone) = split(&mut self.moments, variables, true);
+            let count = |due: &Due<'_>| {
+                self.moments.get(due.name).expect("counted").steps.double_value(&[])
+            };
+            let steps: Vec<f64> = fused.iter().map(count).collect();
+            self.config.fused().step(&parts(&fused, &self.moments), &steps);
+            alone.iter().for_each(|due| self.step_variable(due.name, &due.variable, &due.gradient));
+        });
+    }
+
     fn step_variable(&mut self, name: &str, variable: &Tensor, gradient: &Tensor) {
         let AdamConfig { learning_rate, beta1, beta2, weight_decay, .. } = self.config;
         let slot = self.moments.advance(name, variable);

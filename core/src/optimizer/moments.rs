@@ -98,12 +98,18 @@ impl Moments {
 
     /// The slot of a variable for the step being made: made if it is the first, and counted.
     pub fn advance(&mut self, name: &str, variable: &Tensor) -> &mut Slot {
+        let slot = self.prepare(name, variable);
+        let _ = slot.steps.g_add_scalar_(1.0);
+        slot
+    }
+
+    /// The slot of a variable, made if there is none.
+    pub(super) fn prepare(&mut self, name: &str, variable: &Tensor) -> &mut Slot {
         if !self.slots.contains_key(name) {
             self.slots.insert(name.to_owned(), Slot::new(self.names.len(), variable));
         }
         let slot = self.slots.get_mut(name).expect("inserted above");
         slot.move_to(variable.device());
-        let _ = slot.steps.g_add_scalar_(1.0);
         slot
     }
 
@@ -238,10 +244,16 @@ mod tests {
             }
             change(optimizer.as_mut(), &variables)
         };
-        assert_eq!(after(&[(0, 1)]), [old, old, old, new, new, new]);
-        assert_eq!(after(&[(1, 0)]), [new, old, old, new, old, old]);
-        assert_eq!(after(&[(0, 1), (1, 0)]), [new, old, old, new, new, new]);
-        assert_eq!(after(&[(0, 1), (0, 1)]), [old, old, old, new, new, new]);
+        // Units with counters of their own do not take the fused step: the same but for rounding.
+        let assert_after = |resets, expected: [f32; 6]| {
+            let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-6 * b.abs();
+            let after = after(resets);
+            assert!(after.iter().zip(&expected).all(close), "{after:?}, expected {expected:?}");
+        };
+        assert_after(&[(0, 1)], [old, old, old, new, new, new]);
+        assert_after(&[(1, 0)], [new, old, old, new, old, old]);
+        assert_after(&[(0, 1), (1, 0)], [new, old, old, new, new, new]);
+        assert_after(&[(0, 1), (0, 1)], [old, old, old, new, new, new]);
     }
 
     #[test]

@@ -1,13 +1,19 @@
 //! RMSProp, centred or not, with eps inside or outside the root.
 
+use pliant_torch_ext::fused;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Tensor, no_grad};
 
-use super::{Moments, Optimizer, load_rate, save_rate};
+use super::{
+    Moments, Optimizer,
+    fused::{parts, split},
+    load_rate, save_rate,
+};
 use crate::{
     error::Result,
     ranges,
     state::{Checkpoint, StateDict},
+    variables::Variables,
 };
 
 /// Stands in saved states, so that another optimiser's are refused.
@@ -94,6 +100,17 @@ impl RmsProp {
 }
 
 impl RmsPropConfig {
+    fn fused(&self) -> fused::RmsProp {
+        fused::RmsProp {
+            learning_rate: self.learning_rate,
+            decay: self.decay,
+            eps: self.eps,
+            is_inside_root: self.eps_position == EpsPosition::InsideRoot,
+            is_centered: self.centered,
+            momentum: self.momentum,
+        }
+    }
+
     /// The root of the mean squared gradient, or of the variance, with eps. In place wherever it can be: a
     /// pass over memory costs more than the arithmetic.
     fn divisor(&self, moments: &[Tensor]) -> Tensor {
@@ -111,6 +128,14 @@ impl RmsPropConfig {
 }
 
 impl Optimizer for RmsProp {
+    fn step(&mut self, variables: &Variables) {
+        no_grad(|| {
+            let (fused, alone) = split(&mut self.moments, variables, false);
+            self.config.fused().step(&parts(&fused, &self.moments));
+            alone.iter().for_each(|due| self.step_variable(due.name, &due.variable, &due.gradient));
+        });
+    }
+
     fn step_variable(&mut self, name: &str, variable: &Tensor, gradient: &Tensor) {
         let RmsPropConfig { learning_rate, decay, centered, momentum, .. } = self.config;
         let moments = &mut self.moments.advance(name, variable).tensors;

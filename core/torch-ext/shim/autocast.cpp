@@ -1,0 +1,23 @@
+// Computing linear maps and convolutions in bfloat16, as PyTorch's autocast does.
+
+#include "shim.hpp"
+
+#include <ATen/autocast_mode.h>
+
+extern "C" {
+
+// Switches autocast to bfloat16 on or off for a kind of device, in this thread; *before: what it was.
+// Switched off from on, casts that were kept are dropped.
+char* pliant_autocast(bool is_cuda, bool enabled, bool* before) {
+    return pliant::guarded([&] {
+        const auto device = is_cuda ? at::kCUDA : at::kCPU;
+        *before = at::autocast::is_autocast_enabled(device);
+        at::autocast::set_autocast_dtype(device, at::kBFloat16);
+        at::autocast::set_autocast_enabled(device, enabled);
+        if (*before && !enabled) {
+            at::autocast::clear_cache();
+        }
+    });
+}
+
+}  // extern "C"

@@ -1,0 +1,80 @@
+//! The shim's functions, as C sees them.
+
+use std::ffi::{CStr, c_char};
+
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+/// A tensor as tch holds it. The shim changes what a tensor holds, never the handle.
+pub type Handle = *mut C_tensor;
+
+unsafe extern "C" {
+    fn pliant_free(text: *mut c_char);
+    pub fn pliant_forget_gradient(tensor: Handle) -> *mut c_char;
+    pub fn pliant_scaled_observations(
+        bytes: Handle,
+        channels_last: bool,
+        result: *mut Handle,
+    ) -> *mut c_char;
+    pub fn pliant_channels_last(tensor: Handle, result: *mut Handle) -> *mut c_char;
+    pub fn pliant_autocast(is_cuda: bool, enabled: bool, before: *mut bool) -> *mut c_char;
+    pub fn pliant_is_fusible(
+        variable: Handle,
+        gradient: Handle,
+        moments: *const Handle,
+        count: i64,
+    ) -> bool;
+    pub fn pliant_rmsprop(
+        count: i64,
+        moments: i64,
+        variables: *const Handle,
+        gradients: *const Handle,
+        moment_tensors: *const Handle,
+        rate: f64,
+        decay: f64,
+        eps: f64,
+        momentum: f64,
+        is_inside: bool,
+        is_centered: bool,
+    ) -> *mut c_char;
+    pub fn pliant_adam(
+        count: i64,
+        variables: *const Handle,
+        gradients: *const Handle,
+        moment_tensors: *const Handle,
+        corrections: *const f64,
+        rate: f64,
+        beta1: f64,
+        beta2: f64,
+        eps: f64,
+        eps_root: f64,
+        weight_decay: f64,
+    ) -> *mut c_char;
+}
+
+/// The handle of a tensor, which must outlive its use.
+pub fn handle(tensor: &Tensor) -> Handle {
+    tensor.as_ptr().cast_mut()
+}
+
+/// Panics with the text if a function of the shim returned one.
+#[track_caller]
+pub fn check(text: *mut c_char) {
+    if text.is_null() {
+        return;
+    }
+    // SAFETY: the shim returns null or a string of its own that ends in 0.
+    let message = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
+    // SAFETY: as above, and nothing refers to it any more.
+    unsafe { pliant_free(text) };
+    panic!("libtorch: {message}");
+}
+
+/// The tensor that a function of the shim made.
+#[track_caller]
+pub fn made(make: impl FnOnce(*mut Handle) -> *mut c_char) -> Tensor {
+    let mut result = std::ptr::null_mut();
+    check(make(&raw mut result));
+    // SAFETY: a function that returned no text has put a tensor of its own there.
+    unsafe { Tensor::from_ptr(result) }
+}

@@ -1,0 +1,12 @@
+//! What pliant's learner needs of libtorch and tch does not have.
+//!
+//! Functions that libtorch itself makes fail (memory that is not to be had) panic with its text, as tch's
+//! do; nothing unwinds out of C++.
+
+mod autocast;
+mod ffi;
+pub mod fused;
+mod tensors;
+
+pub use autocast::bf16;
+pub use tensors::{channels_last, forget_gradient, scaled_observations};
