@@ -68,8 +68,13 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
     interventions.after_build(&mut learner)?;
     let agent_factory = config.agent.build(&plugins.agents)?;
     let replay_bytes = agent_factory.replay_bytes(factory.spec());
-    let context =
-        AgentContext { env: factory.spec(), num_envs: config.run.num_envs, learner, seeds };
+    let context = AgentContext {
+        env: factory.spec(),
+        num_envs: config.run.num_envs,
+        learner,
+        precision: config.run.precision,
+        seeds,
+    };
     let agent = agent_factory.build(context).map_err(|error| format!("[agent]: {error}"))?;
     let states = if config.probes.is_empty() { None } else { factory.known_states() };
     probes.fit(agent.learner(), states.as_deref())?;

@@ -20,6 +20,7 @@ use pliant_core::{
     learner::{Learner, Losses},
     metrics::Metrics,
     network::Taps,
+    precision::Precision,
     probe::{ProbeData, Transitions},
     schedule::LinearSchedule,
     seeds::Stream,
@@ -40,6 +41,7 @@ pub struct DoubleDqn {
     num_envs: usize,
     num_actions: usize,
     learner: Learner,
+    precision: Precision,
     replay: Replay,
     stacks: FrameStacks,
     exploration: Stream,
@@ -53,7 +55,7 @@ pub struct DoubleDqn {
 impl DoubleDqn {
     /// An agent with a checked configuration. An error if the replay cannot be had.
     fn new(config: DoubleDqnConfig, context: AgentContext<'_>) -> Result<Self> {
-        let AgentContext { env, num_envs, learner, seeds } = context;
+        let AgentContext { env, num_envs, learner, precision, seeds } = context;
         let capacity = config.replay_capacity as usize;
         Ok(Self {
             epsilon: config.epsilon.schedule(),
@@ -61,6 +63,7 @@ impl DoubleDqn {
             num_actions: env.actions.len(),
             window: Window::new(&learner),
             learner,
+            precision,
             replay: Replay::new(env, num_envs, capacity, config.discount)?,
             stacks: FrameStacks::new(env, num_envs),
             exploration: seeds.stream("agent/exploration"),
@@ -81,10 +84,12 @@ impl DoubleDqn {
         let batch_size = self.config.batch_size as usize;
         let Some(batch) = self.replay.sample(batch_size, &mut self.sampling) else { return Ok(()) };
         let batch = batch.to_device(self.learner.online.device());
-        let target = double_q(&self.learner, &batch);
-        let mut taps = Taps::default();
-        let outputs =
-            self.learner.online.forward_training(&batch.s_tm1, &mut self.dropout, Some(&mut taps));
+        let (mut taps, device) = (Taps::default(), self.learner.online.device());
+        let Self { learner, dropout, precision, .. } = self;
+        let target = precision.compute(device, || double_q(learner, &batch));
+        let outputs = precision.compute(device, || {
+            learner.online.forward_training(&batch.s_tm1, dropout, Some(&mut taps))
+        });
         let head = self.learner.online.head();
         let losses = head.loss(&outputs, &batch.a_tm1, &target, self.config.td_loss);
         let q_tm1 = head.q_values(&outputs.detach());

@@ -10,6 +10,7 @@ use pliant_core::{
         Activation, Architecture, AuxiliaryHead, Model, NetworkPlan, NetworkSpec, Norm, NormKind,
         NormPosition, PlannedActivation, SpectralNorm, Taps,
     },
+    precision::Precision,
     registry::Plugins,
     seeds::Seeds,
     tch::{Device, Kind, Tensor, no_grad},
@@ -250,5 +251,38 @@ fn an_injected_network_computes_what_it_did_once_its_new_parts_are_alike() {
             injected.variables().count()
                 < injected.variables().iter().map(|(_, v)| v.numel()).sum()
         );
+    }
+}
+
+#[test]
+fn every_network_computes_in_bfloat16_with_gradients_in_f32() {
+    for (name, architecture) in networks() {
+        let shape = [3, 40, 40];
+        let spec = spec(shape, NetworkPlan::default());
+        let mut stream = Seeds::new(0).stream("network");
+        let model = Model::new(architecture, spec, &mut stream, Device::Cpu).expect(name);
+        let observations = bytes(shape, 4);
+        let exact = model.forward_beside_training(&observations, None);
+        let mut taps = Taps::default();
+        let mut dropout = stream.clone();
+        let outputs = Precision::Bf16.compute(Device::Cpu, || {
+            model.forward_training(&observations, &mut dropout, Some(&mut taps))
+        });
+        assert_eq!(outputs.kind(), Kind::Float, "{name}");
+        assert!(taps.activations().iter().all(|tap| tap.kind() == Kind::Float), "{name}");
+        // 8 bits of mantissa, 20 layers at most.
+        let scale = exact.abs().max().double_value(&[]);
+        let apart = (&outputs - &exact).abs().max().double_value(&[]) / scale;
+        assert!(apart > 1e-6 && apart < 0.05, "{name}: {apart} of the largest output apart");
+        let gradient = |outputs: &Tensor| {
+            model.variables().zero_grad();
+            outputs.square().mean(Kind::Float).backward();
+            let gradients = model.variables().parameters().map(|(_, tensor)| tensor.grad());
+            Tensor::cat(&gradients.map(|tensor| tensor.reshape([-1])).collect::<Vec<_>>(), 0)
+        };
+        let (ours, exact) = (gradient(&outputs), gradient(&exact));
+        assert_eq!(ours.kind(), Kind::Float, "{name}");
+        let cosine = (ours.dot(&exact) / (ours.norm() * exact.norm())).double_value(&[]);
+        assert!(cosine > 0.9 && cosine < 1.0 - 1e-7, "{name}: gradients at a cosine of {cosine}");
     }
 }

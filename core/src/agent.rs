@@ -14,6 +14,7 @@ use crate::{
     intervention::Interventions,
     learner::Learner,
     metrics::Metrics,
+    precision::Precision,
     probe::ProbeData,
     seeds::{Seeds, Stream},
     state::Checkpoint,
@@ -27,6 +28,8 @@ pub struct AgentContext<'a> {
     pub num_envs: usize,
     /// The networks and optimiser, already built.
     pub learner: Learner,
+    /// What updates compute in.
+    pub precision: Precision,
     /// Where the agent's streams come from.
     pub seeds: Seeds,
 }

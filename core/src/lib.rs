@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod network;
 pub mod optimizer;
 pub mod plugin;
+pub mod precision;
 pub mod prelude;
 pub mod probe;
 pub mod ranges;

@@ -82,7 +82,7 @@ pub fn learner(
         interventions: config.interventions.into_iter().map(|kind| kind.kind).collect(),
         device,
         threads,
-        precision: "f32",
+        precision: config.run.precision.name(),
         updates_per_round: load.updates,
         updates_per_s: median(&speeds),
         updates_per_s_by_round: speeds,

@@ -64,7 +64,7 @@ pub fn probe(experiment: Experiment, load: Load) -> Outcome<ProbeCost> {
         parameters,
         device,
         threads,
-        precision: "f32",
+        precision: config.run.precision.name(),
         probe_s,
         probe_s_by_round: probing,
         updates_per_s: 1.0 / update_s,

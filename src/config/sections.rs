@@ -1,5 +1,6 @@
 //! The sections that every run has. Their documentation appears in `pliant list settings`.
 
+use pliant_core::precision::Precision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ pub struct RunSection {
     pub device: String,
     /// Threads that compute; 0 takes one per core. The numbers depend on it.
     pub threads: usize,
+    /// What updates compute in: `f32`, or `bf16` for bfloat16 in linear maps and convolutions.
+    pub precision: Precision,
     /// Environments that step together.
     pub num_envs: usize,
     /// Threads that step them; 0 takes as many as there are environments, at most one per core. The
@@ -32,6 +35,7 @@ impl Default for RunSection {
             budget_frames: 200_000_000,
             device: "auto".to_owned(),
             threads: 0,
+            precision: Precision::F32,
             num_envs: 1,
             env_threads: 0,
         }

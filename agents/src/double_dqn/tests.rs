@@ -95,6 +95,15 @@ fn small() -> DoubleDqnConfig {
 }
 
 fn agent(config: DoubleDqnConfig, num_envs: usize, root: u64) -> DoubleDqn {
+    agent_in(Precision::F32, config, num_envs, root)
+}
+
+fn agent_in(
+    precision: Precision,
+    config: DoubleDqnConfig,
+    num_envs: usize,
+    root: u64,
+) -> DoubleDqn {
     let seeds = Seeds::new(root);
     let architecture = Mlp::build(MlpConfig { width: 16, ..MlpConfig::default() }).expect("valid");
     let spec = spec();
@@ -104,7 +113,7 @@ fn agent(config: DoubleDqnConfig, num_envs: usize, root: u64) -> DoubleDqn {
         Model::new(Arc::clone(&architecture), network, &mut stream, Device::Cpu).expect("fits");
     let adam = AdamConfig { learning_rate: 0.01, ..AdamConfig::default() };
     let learner = Learner::new(model, Adam::build(adam).expect("valid"));
-    let context = AgentContext { env: &spec, num_envs, learner, seeds };
+    let context = AgentContext { env: &spec, num_envs, learner, precision, seeds };
     DoubleDqn::new(config, context).expect("a small replay")
 }
 
@@ -119,8 +128,11 @@ struct Run {
 
 impl Run {
     fn new(config: DoubleDqnConfig, num_envs: usize) -> Self {
+        Self::of(agent(config, num_envs, 0), num_envs)
+    }
+
+    fn of(mut agent: DoubleDqn, num_envs: usize) -> Self {
         let (task, batch) = Task::new(num_envs, 5);
-        let mut agent = agent(config, num_envs, 0);
         agent.begin(&batch);
         let (clock, interventions) = (Clock::default(), Interventions::default());
         Self { agent, task, clock, interventions, actions: Vec::new() }
@@ -176,6 +188,32 @@ fn learns_which_action_is_right() {
     let mut nothing_since = Metrics::default();
     run.agent.drain_metrics(&mut nothing_since);
     assert_eq!(nothing_since.get_scalar("train/loss"), None);
+}
+
+#[test]
+fn updates_in_bfloat16_learn_the_same_and_keep_f32_parameters() {
+    let mut reference = Run::new(small(), 2);
+    let mut run = Run::of(agent_in(Precision::Bf16, small(), 2, 0), 2);
+    reference.run(15);
+    run.run(15);
+    assert_eq!(run.clock.updates, 3);
+    let [ours, exact] = [&run, &reference].map(|run| parameters(&run.agent.learner));
+    let apart = (&ours - &exact).abs().max().double_value(&[]);
+    assert_eq!(ours.kind(), Kind::Float);
+    // Three steps of Adam of 0.01 at most; those of gradients near 0 differ by their sign.
+    assert!(apart > 0.0, "computed in f32");
+    let mean = (&ours - &exact).abs().mean(Kind::Double).double_value(&[]);
+    assert!(mean < 0.003, "{mean} apart");
+    run.run(985);
+    let observations = Tensor::from_slice(&[255u8, 0, 0, 255]).reshape([2, 1, 1, 2]);
+    let mut stream = Seeds::new(0).stream("evaluation");
+    assert_eq!(run.agent.evaluate(&observations, 0.0, &mut stream), [1, 0]);
+}
+
+fn parameters(learner: &Learner) -> Tensor {
+    let flat =
+        learner.online.variables().parameters().map(|(_, tensor)| tensor.detach().reshape([-1]));
+    Tensor::cat(&flat.collect::<Vec<_>>(), 0)
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{panic::resume_unwind, sync::Arc};
 
 use pliant_torch_ext::scaled_observations;
-use tch::{Device, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use super::{
     Architecture, HiddenLayer, Network, NetworkPlan, NetworkSpec, Pass, PowerIteration,
@@ -135,7 +135,8 @@ impl Model {
         let is_channels_last = self.device == Device::Cpu && self.network.prefers_channels_last();
         let scaled = scaled_observations(&observations.to_device(self.device), is_channels_last);
         let outputs = self.network.forward_caught(&scaled, pass);
-        outputs.unwrap_or_else(|text| resume_unwind(Box::new(text)))
+        let outputs = outputs.unwrap_or_else(|text| resume_unwind(Box::new(text)));
+        outputs.to_kind(Kind::Float)
     }
 
     /// Q-values, f32 `[batch, actions]`. Changes nothing.

@@ -1,9 +1,8 @@
 //! One forward pass: whether it is for training, and what is written down on its way.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::Traced;
-
 use crate::seeds::Stream;
 
 /// Collects the activations of a forward pass, one per hidden layer, in order.
@@ -79,17 +78,17 @@ impl<'a> Pass<'a> {
         !matches!(self.mode, Mode::Evaluation)
     }
 
-    /// Called by networks with each hidden layer's output, f32 `[batch, copies * units, ..]`.
+    /// Called by networks with each hidden layer's output `[batch, copies * units, ..]`; kept as f32.
     pub fn record(&mut self, activation: &Tensor) {
         if let Some(taps) = &mut self.taps {
-            taps.activations.push(activation.shallow_clone());
+            taps.activations.push(activation.to_kind(Kind::Float));
         }
     }
 
-    /// Called by networks with what their output layer reads, f32 `[batch, features]`.
+    /// Called by networks with what their output layer reads, `[batch, features]`; kept as f32.
     pub fn record_features(&mut self, features: &Tensor) {
         if let Some(taps) = &mut self.taps {
-            taps.features = Some(features.shallow_clone());
+            taps.features = Some(features.to_kind(Kind::Float));
         }
     }
 
@@ -120,7 +119,7 @@ impl<'a> Pass<'a> {
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, Kind};
+    use tch::Device;
 
     use super::*;
     use crate::seeds::Seeds;

@@ -1,5 +1,6 @@
 //! The largest singular value of a weight, by power iteration.
 
+use pliant_torch_ext::autocast::full;
 use tch::{Kind, Tensor, no_grad};
 
 /// Name of the buffer with the left singular vector's estimate of a layer's weight, f32 `[units]`.
@@ -8,6 +9,7 @@ pub fn spectral_buffer(layer: &str) -> String {
 }
 
 /// The estimates after one power iteration on a weight `[units, ..]`, seen as a matrix `[units, inputs]`.
+/// In f32, whatever the pass around it computes in.
 #[derive(Debug)]
 pub struct PowerIteration {
     /// The left singular vector, f32 `[units]`.
@@ -20,14 +22,14 @@ impl PowerIteration {
     /// One step from the estimate `u` (which stays where the weight leads nowhere, as at 0); no gradient
     /// flows through it.
     pub fn step(weight: &Tensor, u: &Tensor) -> Self {
-        no_grad(|| {
-            let matrix = weight.detach().flatten(1, -1);
-            let any =
-                Tensor::full_like(&matrix.select(0, 0), 1.0 / (matrix.size()[1] as f64).sqrt());
+        let matrix = weight.detach().flatten(1, -1);
+        let any = Tensor::full_like(&matrix.select(0, 0), 1.0 / (matrix.size()[1] as f64).sqrt());
+        let step = || {
             let v = unit(&matrix.transpose(0, 1).mv(u), &any);
             let u = unit(&matrix.mv(&v), u);
             Self { u, v }
-        })
+        };
+        no_grad(|| full(weight.device(), step))
     }
 
     /// So many steps from the estimate `u`.
@@ -37,7 +39,7 @@ impl PowerIteration {
 
     /// `u^T W v`, a scalar tensor through which the gradient reaches the weight.
     pub fn sigma(&self, weight: &Tensor) -> Tensor {
-        self.u.dot(&weight.flatten(1, -1).mv(&self.v))
+        full(weight.device(), || self.u.dot(&weight.flatten(1, -1).mv(&self.v)))
     }
 }
 

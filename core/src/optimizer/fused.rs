@@ -66,7 +66,7 @@ mod tests {
         let mut source = VariableSource::draw(&mut stream, Device::Cpu);
         for (name, shape) in [("a", &[3i64, 5][..]), ("b", &[173, 211]), ("c", &[1]), ("d", &[33])]
         {
-            source.variable(name, shape, Init::Normal { std: 1.0 });
+            let _ = source.variable(name, shape, Init::Normal { std: 1.0 });
         }
         source.finish()
     }

@@ -7,17 +7,18 @@
 extern "C" {
 
 // Switches autocast to bfloat16 on or off for a kind of device, in this thread; *before: what it was.
-// Switched off from on, casts that were kept are dropped.
 char* pliant_autocast(bool is_cuda, bool enabled, bool* before) {
     return pliant::guarded([&] {
         const auto device = is_cuda ? at::kCUDA : at::kCPU;
         *before = at::autocast::is_autocast_enabled(device);
         at::autocast::set_autocast_dtype(device, at::kBFloat16);
         at::autocast::set_autocast_enabled(device, enabled);
-        if (*before && !enabled) {
-            at::autocast::clear_cache();
-        }
     });
+}
+
+// Drops the casts of parameters that autocast kept.
+char* pliant_forget_casts() {
+    return pliant::guarded([] { at::autocast::clear_cache(); });
 }
 
 }  // extern "C"

@@ -8,12 +8,6 @@
 
 #include <ATen/Parallel.h>
 
-#if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)
-#define PLIANT_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define PLIANT_CLONES
-#endif
-
 namespace {
 
 // Numbers per piece of work: small enough that all its streams stay in the second-level cache.

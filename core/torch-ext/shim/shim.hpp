@@ -7,6 +7,13 @@
 
 #include <ATen/core/Tensor.h>
 
+// A function compiled once for each vector width; the processor's own is taken when the program starts.
+#if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)
+#define PLIANT_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
+#else
+#define PLIANT_CLONES
+#endif
+
 // tch's own handle: a pointer to a tensor on the heap.
 using Handle = at::Tensor*;
 

@@ -2,6 +2,9 @@
 
 #include "shim.hpp"
 
+#include <algorithm>
+#include <vector>
+
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 
@@ -9,22 +12,41 @@ namespace {
 
 constexpr int64_t kGrain = 1 << 14;
 
-// out[n][y][x][c] = table[in[n][c][y][x]] for one image: planes side by side become channels.
-void interleave(const uint8_t* in, const float* table, int64_t channels, int64_t area, float* out) {
-    if (channels == 4) {
-        const uint8_t *a = in, *b = in + area, *c = in + 2 * area, *d = in + 3 * area;
-        for (int64_t i = 0; i < area; ++i) {
-            out[4 * i] = table[a[i]];
-            out[4 * i + 1] = table[b[i]];
-            out[4 * i + 2] = table[c[i]];
-            out[4 * i + 3] = table[d[i]];
-        }
-        return;
+// Pixels that are interleaved at a time, as bytes: a quarter of the memory that they take as f32.
+constexpr int64_t kPixels = 256;
+
+PLIANT_CLONES void scale(const uint8_t* __restrict in, int64_t count, float* __restrict out) {
+    for (int64_t i = 0; i < count; ++i) {
+        out[i] = static_cast<float>(in[i]) / 255.0f;
     }
-    for (int64_t channel = 0; channel < channels; ++channel) {
-        for (int64_t i = 0; i < area; ++i) {
-            out[i * channels + channel] = table[in[channel * area + i]];
+}
+
+PLIANT_CLONES void interleave_four(const uint8_t* __restrict in, int64_t area, int64_t count,
+                                   uint8_t* __restrict out) {
+    const uint8_t *a = in, *b = in + area, *c = in + 2 * area, *d = in + 3 * area;
+    for (int64_t i = 0; i < count; ++i) {
+        out[4 * i] = a[i];
+        out[4 * i + 1] = b[i];
+        out[4 * i + 2] = c[i];
+        out[4 * i + 3] = d[i];
+    }
+}
+
+// out[y][x][c] = in[c][y][x] / 255 of one image.
+void channels_last(const uint8_t* in, int64_t channels, int64_t area, float* out) {
+    std::vector<uint8_t> pixels(kPixels * channels);
+    for (int64_t begin = 0; begin < area; begin += kPixels) {
+        const int64_t count = std::min(kPixels, area - begin);
+        if (channels == 4) {
+            interleave_four(in + begin, area, count, pixels.data());
+        } else {
+            for (int64_t channel = 0; channel < channels; ++channel) {
+                for (int64_t i = 0; i < count; ++i) {
+                    pixels[i * channels + channel] = in[channel * area + begin + i];
+                }
+            }
         }
+        scale(pixels.data(), count * channels, out + begin * channels);
     }
 }
 
@@ -40,32 +62,26 @@ char* pliant_forget_gradient(Handle tensor) {
 }
 
 // f32 in 0..1 of u8 [n, c, h, w] in the CPU's memory, with channels last in memory or not.
-char* pliant_scaled_observations(Handle bytes, bool channels_last, Handle* result) {
+char* pliant_scaled_observations(Handle bytes, bool is_channels_last, Handle* result) {
     return pliant::guarded([&] {
         const at::Tensor in = bytes->contiguous();
         TORCH_CHECK(in.dim() == 4 && in.scalar_type() == at::kByte && in.is_cpu(),
                     "expected u8 [n, c, h, w] in the CPU's memory");
-        float table[256];
-        for (int value = 0; value < 256; ++value) {
-            table[value] = static_cast<float>(value) / 255.0f;
-        }
-        const auto format = channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+        const auto format = is_channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
         at::Tensor out = at::empty(in.sizes(), in.options().dtype(at::kFloat).memory_format(format));
         const uint8_t* from = in.const_data_ptr<uint8_t>();
         float* to = out.mutable_data_ptr<float>();
         const int64_t channels = in.size(1), area = in.size(2) * in.size(3), image = channels * area;
-        if (channels_last && channels > 1) {
+        if (is_channels_last && channels > 1) {
             const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, image));
             at::parallel_for(0, in.size(0), grain, [&](int64_t begin, int64_t end) {
                 for (int64_t n = begin; n < end; ++n) {
-                    interleave(from + n * image, table, channels, area, to + n * image);
+                    channels_last(from + n * image, channels, area, to + n * image);
                 }
             });
         } else {
             at::parallel_for(0, in.numel(), kGrain, [&](int64_t begin, int64_t end) {
-                for (int64_t i = begin; i < end; ++i) {
-                    to[i] = static_cast<float>(from[i]) / 255.0f;
-                }
+                scale(from + begin, end - begin, to + begin);
             });
         }
         *result = new at::Tensor(std::move(out));

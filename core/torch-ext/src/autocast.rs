@@ -7,27 +7,41 @@ use crate::ffi::{self, check};
 /// Runs `work` with PyTorch's autocast to bfloat16 for this device, in this thread: linear maps and
 /// convolutions compute in bfloat16 (8 bits of mantissa, the range of f32), reductions and losses in f32.
 /// Parameters and their gradients stay f32.
+///
+/// The cast of a parameter is kept until the outermost call ends: within one, what needs gradients must
+/// come before what is under [`tch::no_grad`].
 pub fn bf16<T>(device: Device, work: impl FnOnce() -> T) -> T {
-    let _on = Autocast::on(device);
+    let _on = Autocast::switched(device, true);
     work()
 }
 
-/// Autocast as long as this lives.
+/// Runs `work` in f32 within [`bf16`].
+pub fn full<T>(device: Device, work: impl FnOnce() -> T) -> T {
+    let _off = Autocast::switched(device, false);
+    work()
+}
+
+/// Autocast as it was told, as long as this lives.
 struct Autocast {
     is_cuda: bool,
+    enabled: bool,
     before: bool,
 }
 
 impl Autocast {
-    fn on(device: Device) -> Self {
+    fn switched(device: Device, enabled: bool) -> Self {
         let is_cuda = device.is_cuda();
-        Self { is_cuda, before: switch(is_cuda, true) }
+        Self { is_cuda, enabled, before: switch(is_cuda, enabled) }
     }
 }
 
 impl Drop for Autocast {
     fn drop(&mut self) {
         switch(self.is_cuda, self.before);
+        if self.enabled && !self.before {
+            // SAFETY: nothing is passed.
+            check(unsafe { ffi::pliant_forget_casts() });
+        }
     }
 }
 
@@ -57,6 +71,15 @@ mod tests {
     }
 
     #[test]
+    fn a_parameter_that_changed_is_cast_anew() {
+        let weight = Tensor::ones([1, 1], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let output = || bf16(Device::Cpu, || weight.matmul(&weight).double_value(&[0, 0]));
+        assert_eq!(output(), 1.0);
+        let _ = tch::no_grad(|| weight.shallow_clone().fill_(3.0));
+        assert_eq!(output(), 9.0);
+    }
+
+    #[test]
     fn it_ends_with_a_panic_too_and_may_be_nested() {
         let caught = std::panic::catch_unwind(|| bf16(Device::Cpu, || panic!("on purpose")));
         assert!(caught.is_err());
@@ -66,6 +89,8 @@ mod tests {
         bf16(Device::Cpu, || {
             bf16(Device::Cpu, || assert_eq!(kind(), Kind::BFloat16));
             assert_eq!(kind(), Kind::BFloat16, "still on outside the inner one");
+            full(Device::Cpu, || assert_eq!(kind(), Kind::Float));
+            assert_eq!(kind(), Kind::BFloat16);
         });
     }
 }

@@ -18,6 +18,7 @@ unsafe extern "C" {
     ) -> *mut c_char;
     pub fn pliant_channels_last(tensor: Handle, result: *mut Handle) -> *mut c_char;
     pub fn pliant_autocast(is_cuda: bool, enabled: bool, before: *mut bool) -> *mut c_char;
+    pub fn pliant_forget_casts() -> *mut c_char;
     pub fn pliant_is_fusible(
         variable: Handle,
         gradient: Handle,

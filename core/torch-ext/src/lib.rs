@@ -3,10 +3,9 @@
 //! Functions that libtorch itself makes fail (memory that is not to be had) panic with its text, as tch's
 //! do; nothing unwinds out of C++.
 
-mod autocast;
+pub mod autocast;
 mod ffi;
 pub mod fused;
 mod tensors;
 
-pub use autocast::bf16;
 pub use tensors::{channels_last, forget_gradient, scaled_observations};
