@@ -262,7 +262,7 @@ fn every_network_computes_in_bfloat16_with_gradients_in_f32() {
         let mut stream = Seeds::new(0).stream("network");
         let model = Model::new(architecture, spec, &mut stream, Device::Cpu).expect(name);
         let observations = bytes(shape, 4);
-        let exact = model.forward_beside_training(&observations, None);
+        let exact = model.forward_training(&observations, &mut stream.clone(), None);
         let mut taps = Taps::default();
         let mut dropout = stream.clone();
         let outputs = Precision::Bf16.compute(Device::Cpu, || {
