@@ -77,7 +77,7 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
     };
     let agent = agent_factory.build(context).map_err(|error| format!("[agent]: {error}"))?;
     let states = if config.probes.is_empty() { None } else { factory.known_states() };
-    probes.fit(agent.learner(), states.as_deref())?;
+    probes.fit(agent.learner(), agent.data(), states.as_deref())?;
     Ok(Experiment {
         config,
         factory,

@@ -117,8 +117,16 @@ impl ProbeData for DoubleDqn {
         self.replay.len() as u64
     }
 
+    fn capacity(&self) -> u64 {
+        self.config.replay_capacity
+    }
+
+    fn discount(&self) -> f64 {
+        self.config.discount
+    }
+
     fn transitions(&self, batch: usize, stream: &mut Stream) -> Option<Transitions> {
-        self.replay.sample(batch, stream)
+        self.replay.sample_distinct(batch, stream)
     }
 
     fn losses(&self, learner: &Learner, batch: &Transitions, taps: Option<&mut Taps>) -> Tensor {

@@ -5,7 +5,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
-use std::iter;
+use std::{collections::HashSet, iter};
 
 use pliant_core::{
     envs::env::{EnvSpec, FrameShape, StackPadding, Step},
@@ -124,14 +124,36 @@ impl Replay {
         Some(self.gather(&places))
     }
 
+    /// `batch` different transitions, uniformly; `None` while there are fewer.
+    pub fn sample_distinct(&self, batch: usize, stream: &mut Stream) -> Option<Transitions> {
+        if batch > self.len() {
+            return None;
+        }
+        let mut taken = HashSet::new();
+        let mut places = Vec::with_capacity(batch);
+        while places.len() < batch {
+            let number = self.draw_number(stream);
+            if taken.insert(number) {
+                places.push(self.place(number));
+            }
+        }
+        Some(self.gather(&places))
+    }
+
     /// One transition, uniformly: any slot of any ring, until one is hit at which a transition begins.
     /// Of the slots at least one in three does.
     fn draw(&self, stream: &mut Stream) -> Place<'_> {
+        self.place(self.draw_number(stream))
+    }
+
+    /// The number of the slot, see [`Self::place`].
+    fn draw_number(&self, stream: &mut Stream) -> u64 {
         let slots: u64 = self.rings.iter().map(Ring::window_len).sum();
         loop {
-            let place = self.place(stream.random_range(0..slots));
+            let number = stream.random_range(0..slots);
+            let place = self.place(number);
             if place.ring.begins_transition(place.index) {
-                return place;
+                return number;
             }
         }
     }

@@ -56,7 +56,8 @@ pub trait Optimizer: Checkpoint + Send {
     }
 
     /// What the gradient of a variable is divided by in a [diagonal](Self::is_diagonal) step, of the
-    /// variable's shape; `None` before its first step.
+    /// variable's shape; 1 for units that have made no step since they were reset, `None` before the
+    /// variable's first step.
     fn divisor(&self, _name: &str) -> Option<Tensor> {
         None
     }
@@ -69,6 +70,13 @@ pub trait Optimizer: Checkpoint + Send {
 
     /// A deep copy that shares nothing.
     fn fork(&self) -> Box<dyn Optimizer>;
+
+    /// One of the same settings and step size that has seen nothing yet.
+    fn fresh(&self) -> Box<dyn Optimizer> {
+        let mut fresh = self.fork();
+        fresh.moments_mut().reset();
+        fresh
+    }
 }
 
 /// One step on every variable that has a gradient, in order.

@@ -53,7 +53,13 @@ pub trait ProbeData {
         self.len() == 0
     }
 
-    /// `batch` transitions drawn uniformly by `stream`; `None` while there are none to draw from.
+    /// How many there can be at most.
+    fn capacity(&self) -> u64;
+
+    /// What the values of next states are multiplied by where an episode goes on.
+    fn discount(&self) -> f64;
+
+    /// `batch` different transitions drawn uniformly by `stream`; `None` while there are not as many.
     fn transitions(&self, batch: usize, stream: &mut Stream) -> Option<Transitions>;
 
     /// The loss that the learner learns from, of each transition, f32 `[batch]`, with a gradient for
@@ -77,10 +83,10 @@ pub struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// `batch` transitions where the learner computes.
+    /// `batch` different transitions where the learner computes.
     ///
     /// # Panics
-    /// If there are none, which a probe that [needs](Probe::needs) some is never shown.
+    /// If there are not as many, which a probe that [needs](Probe::needs) them is never shown.
     pub fn draw(&self, batch: u32, stream: &mut Stream) -> Transitions {
         let drawn = self.data.transitions(batch as usize, stream);
         let drawn = drawn.expect("a probe measures when there is what it needs");
@@ -102,7 +108,12 @@ impl Watch for () {
 /// A measurement of a learner.
 pub trait Probe: Checkpoint {
     /// Before the first frame: an error says why it cannot measure here.
-    fn fits(&self, _learner: &Learner, _states: Option<&dyn KnownStates>) -> Result<(), String> {
+    fn fits(
+        &self,
+        _learner: &Learner,
+        _data: &dyn ProbeData,
+        _states: Option<&dyn KnownStates>,
+    ) -> Result<(), String> {
         Ok(())
     }
 
@@ -169,16 +180,36 @@ impl Probes {
         self.0.iter().filter(|part| part.is_due).map(|part| part.label.as_str())
     }
 
-    /// See [`Probe::fits`].
-    pub fn fit(&self, learner: &Learner, states: Option<&dyn KnownStates>) -> Result<(), String> {
-        let checked = |Installed { label, probe, .. }: &Installed| {
-            probe.fits(learner, states).map_err(|error| format!("{label}: {error}"))
-        };
-        self.0.iter().try_for_each(checked)
+    /// An error if one cannot measure here: see [`Probe::fits`], or if it needs more transitions than
+    /// there can be.
+    pub fn fit(
+        &self,
+        learner: &Learner,
+        data: &dyn ProbeData,
+        states: Option<&dyn KnownStates>,
+    ) -> Result<(), String> {
+        for Installed { label, probe, .. } in &self.0 {
+            let (needs, most) = (probe.needs(), data.capacity());
+            if needs > most {
+                return Err(format!(
+                    "{label}: it measures on {needs} transitions, but the replay keeps {most} at most"
+                ));
+            }
+            probe.fits(learner, data, states).map_err(|error| format!("{label}: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Those that need more transitions than these, with how many they need.
+    pub fn idle_within(&self, transitions: u64) -> impl Iterator<Item = (&str, u64)> {
+        let parts = self.0.iter().map(|part| (part.label.as_str(), part.probe.needs()));
+        parts.filter(move |(_, needs)| *needs > transitions)
     }
 
     /// Runs those that came due since an earlier reading of the clock, and those that have waited.
-    /// Where a parameter is not a finite number none measures; the metrics say which parameter.
+    /// Where a parameter or a moment of the optimiser is not a finite number none measures; the metrics
+    /// say which. Nor does what libtorch cannot compute (the eigenvalues of numbers that are too large)
+    /// end a run: `probe/failed` says what.
     pub fn measure_due(
         &mut self,
         before: &Clock,
@@ -203,22 +234,42 @@ impl Probes {
             }
             *is_due = false;
             if *is_finite.get_or_insert_with(|| report_not_finite(subject.learner, metrics)) {
-                probe
-                    .measure(subject, stream, metrics)
-                    .map_err(|error| Error::Invalid(format!("{label}: {error}")))?;
+                match probe.measure(subject, stream, metrics) {
+                    Ok(()) => {}
+                    Err(Error::Torch(error)) => report_failure(label, &error.to_string(), metrics),
+                    Err(error) => return Err(Error::Invalid(format!("{label}: {error}"))),
+                }
             }
         }
         Ok(())
     }
 }
 
-/// Says which parameters hold numbers that are not finite; true if none does.
+/// Says what libtorch could not compute, without its stack of calls.
+fn report_failure(label: &str, error: &str, metrics: &mut Metrics) {
+    let first = error.lines().next().unwrap_or_default();
+    metrics.scalar("probe/failed", 1.0);
+    metrics.text("probe/failed_at", format!("{label}: libtorch: {first}"));
+}
+
+/// Says which tensors that are learned hold numbers that are not finite; true if none does.
 fn report_not_finite(learner: &Learner, metrics: &mut Metrics) -> bool {
-    let is_bad = |tensor: &Tensor| tensor.isfinite().all().int64_value(&[]) == 0;
-    let bad: Vec<String> = (learner.online.variables().iter())
-        .filter(|(_, tensor)| is_bad(tensor))
-        .map(|(name, _)| format!("`{name}`"))
-        .collect();
+    let Learner { online, target, optimizer, .. } = learner;
+    let mut bad = Vec::new();
+    let mut check = |place: &str, name: &str, tensor: &Tensor| {
+        if tensor.isfinite().all().int64_value(&[]) == 0 {
+            bad.push(format!("`{name}`{place}"));
+        }
+    };
+    online.variables().iter().for_each(|(name, tensor)| check("", name, tensor));
+    target.variables().iter().for_each(|(name, tensor)| check(" of the target", name, tensor));
+    let moments = optimizer.moments();
+    for (name, _) in online.variables().iter() {
+        let slot = moments.get(name).map_or(&[][..], |slot| &slot.tensors);
+        for (moment, tensor) in moments.names().iter().zip(slot) {
+            check(&format!("'s `{moment}` in the optimizer"), name, tensor);
+        }
+    }
     metrics.scalar("probe/not_finite", bad.len() as f64);
     if !bad.is_empty() {
         let text = format!("no probe measures: not finite are {}", bad.join(", "));

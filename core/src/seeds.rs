@@ -66,6 +66,11 @@ impl Stream {
         (0..count).map(|_| self.0.random_range(0..below)).collect()
     }
 
+    /// `count` different indices uniform in `0..below`, in random order; `None` if there are not as many.
+    pub fn distinct(&mut self, count: usize, below: usize) -> Option<Vec<usize>> {
+        (count <= below).then(|| rand::seq::index::sample(&mut self.0, below, count).into_vec())
+    }
+
     /// A stream of its own, decided by this one's next number.
     pub fn split(&mut self) -> Self {
         Self(ChaCha8Rng::seed_from_u64(self.0.next_u64()))

@@ -1,12 +1,13 @@
 //! Training copies of a network on something new: what it can still learn.
 
 use std::{
+    panic::resume_unwind,
     sync::mpsc::{self, Sender},
     thread,
 };
 
 use pliant_core::{
-    error::{Error, Result},
+    error::Result,
     learner::Learner,
     network::Model,
     optimizer::Optimizer,
@@ -44,6 +45,20 @@ pub(crate) struct Protocol {
     pub steps: u32,
     pub batch_size: u32,
     pub state: OptimizerState,
+}
+
+impl Protocol {
+    /// The optimiser of a copy, which draws from a stream of its own.
+    fn optimizer(&self, learner: &Learner, stream: &mut Stream) -> Box<dyn Optimizer> {
+        match self.state {
+            OptimizerState::Fresh => {
+                let mut optimizer = learner.optimizer.fresh();
+                optimizer.seed(stream.split());
+                optimizer
+            }
+            OptimizerState::Copied => learner.optimizer.fork(),
+        }
+    }
 }
 
 /// A copy of the learning part, with something to learn.
@@ -91,22 +106,21 @@ pub(crate) fn fit_all(
     let mut fits = Vec::new();
     let mut goals = goals.into_iter().peekable();
     while goals.peek().is_some() {
-        let student = |(goal, stream)| {
-            let mut optimizer = learner.optimizer.fork();
-            if protocol.state == OptimizerState::Fresh {
-                optimizer.moments_mut().reset();
-            }
-            let (model, observations) = (learner.online.fork(), observations.copy());
+        let student = |(goal, mut stream): (Goal, Stream)| {
+            let optimizer = protocol.optimizer(learner, &mut stream);
+            // The observations are only read: they need no copy for each.
+            let (model, observations) = (learner.online.fork(), observations.shallow_clone());
             Student { model, optimizer, observations, goal, stream }
         };
         let students: Vec<Student> = goals.by_ref().take(at_once).map(student).collect();
-        fits.extend(together(students, protocol, |steps| {
+        let trained = together(students, protocol, |steps| {
             done += steps;
             watch.1.progress(watch.0, done, total);
-        })?);
+        });
+        // The threads have set the number of threads for libraries that all share.
+        tch::set_num_threads(threads as i32);
+        fits.extend(trained?);
     }
-    // The threads have set the number of threads for libraries that all share.
-    tch::set_num_threads(threads as i32);
     Ok(fits)
 }
 
@@ -129,9 +143,9 @@ fn together(
         let threads: Vec<_> = students.into_iter().map(start).collect();
         drop(sender);
         steps.into_iter().for_each(&mut tell);
-        let panicked =
-            |_| Error::Invalid("a copy of the network panicked while learning".to_owned());
-        threads.into_iter().map(|thread| thread.join().map_err(panicked)?).collect()
+        // A panic of the network goes on as one, with its text.
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined.map(|fit| fit.unwrap_or_else(|text| resume_unwind(text))).collect()
     })
 }
 
@@ -165,6 +179,7 @@ impl Student {
         self.model.variables().zero_grad();
         loss.backward();
         self.optimizer.step(self.model.variables());
+        self.model.follow_parameters();
         loss.detach()
     }
 

@@ -7,7 +7,7 @@ use pliant_core::{
     learner::Learner,
     metrics::{Matrix, Metrics, Value},
     network::Taps,
-    probe::{Probe, Subject},
+    probe::{Probe, ProbeData, Subject},
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
     tch::{Device, Kind, Tensor},
@@ -103,7 +103,12 @@ impl GradientCovariance {
 }
 
 impl Probe for GradientCovariance {
-    fn fits(&self, _learner: &Learner, states: Option<&dyn KnownStates>) -> Result<(), String> {
+    fn fits(
+        &self,
+        _learner: &Learner,
+        _data: &dyn ProbeData,
+        states: Option<&dyn KnownStates>,
+    ) -> Result<(), String> {
         if self.0.config.order == Order::State && states.is_none() {
             return Err(
                 "`order` is state, but the environment does not know the states behind its \

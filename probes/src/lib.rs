@@ -14,6 +14,7 @@ mod plasticity;
 mod q_error;
 mod random_labels;
 mod rank;
+mod reference;
 mod sharpness;
 mod states;
 mod step;

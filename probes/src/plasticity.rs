@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     batch::check_batch,
     fit::{Fit, Goal, OptimizerState, Protocol, fit_all, mean_and_std},
+    reference::Reference,
 };
 
 /// How well a copy of the network still fits new targets (Lyle et al., 2023, equations 4 and 5): for each of
@@ -24,9 +25,11 @@ use crate::{
 /// prediction and x are observations from the replay; a copy is trained on the squared error (averaged over
 /// actions) by the primary task's optimiser for `steps` steps. Interventions that are not part of the network
 /// have no part in it. `plasticity/initial_loss` and `/final_loss` are of all x; `/baseline` b is the targets'
-/// variance (per action, averaged), `/plasticity` P = b - final loss; each a mean over targets, with
-/// `/final_loss_std` over them, and `/final_loss/target_N`; `/change` is the final loss minus that of the
-/// first measurement (the paper's loss of plasticity). The figure `plasticity/curves` shows learning.
+/// variance (per action, averaged), `/plasticity` P = b - final loss; each a mean over targets, with its
+/// standard deviation over them (`/final_loss_std`) and each target's own (`/final_loss/target_N`). `/change`
+/// is the final loss minus that of the first measurement (the paper's loss of plasticity), which was made
+/// after `/reference_updates` updates: 0 if `agent.learning_starts` is at least `observations`. The figure
+/// `plasticity/curves` shows learning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PlasticityConfig {
@@ -86,7 +89,7 @@ impl HasSchedule for PlasticityConfig {
 pub struct Plasticity {
     config: Scheduled<PlasticityConfig>,
     /// The mean final loss of the first measurement.
-    first: Option<f64>,
+    first: Reference,
 }
 
 impl Plasticity {
@@ -106,7 +109,7 @@ impl Plasticity {
             ));
         }
         positive("scale", scale)?;
-        Ok(Box::new(Self { config, first: None }))
+        Ok(Box::new(Self { config, first: Reference::default() }))
     }
 }
 
@@ -146,29 +149,33 @@ impl Probe for Plasticity {
         };
         let watch = ("plasticity", subject.watch);
         let fits = fit_all(subject.learner, &batch.s_tm1, goals, protocol, watch)?;
-        self.report(&fits, &baselines, metrics);
+        self.report(&fits, &baselines, subject.clock.updates, metrics);
         Ok(())
     }
 }
 
 impl Plasticity {
-    fn report(&mut self, fits: &[Fit], baselines: &[f64], metrics: &mut Metrics) {
+    fn report(&mut self, fits: &[Fit], baselines: &[f64], updates: u64, metrics: &mut Metrics) {
         let of = |value: fn(&Fit) -> f64| -> Vec<f64> { fits.iter().map(value).collect() };
         let last = of(|fit| fit.last);
-        let (final_loss, spread) = mean_and_std(&last);
-        let first = *self.first.get_or_insert(final_loss);
-        let (initial, _) = mean_and_std(&of(|fit| fit.initial));
+        let learned: Vec<f64> = baselines.iter().zip(&last).map(|(b, last)| b - last).collect();
+        over_targets("plasticity/initial_loss", &of(|fit| fit.initial), metrics);
+        over_targets("plasticity/final_loss", &last, metrics);
+        over_targets("plasticity/baseline", baselines, metrics);
+        over_targets("plasticity/plasticity", &learned, metrics);
+        self.first.report("plasticity", mean_and_std(&last).0, updates, metrics);
         let (baseline, _) = mean_and_std(baselines);
-        metrics.scalar("plasticity/initial_loss", initial);
-        metrics.scalar("plasticity/final_loss", final_loss);
-        metrics.scalar("plasticity/final_loss_std", spread);
-        metrics.scalar("plasticity/baseline", baseline);
-        metrics.scalar("plasticity/plasticity", baseline - final_loss);
-        metrics.scalar("plasticity/change", final_loss - first);
-        for (index, loss) in last.iter().enumerate() {
-            metrics.scalar(format!("plasticity/final_loss/target_{index}"), *loss);
-        }
         metrics.add("plasticity/curves", Value::Curves(learning_curves(fits, "loss", baseline)));
+    }
+}
+
+/// Mean (`TAG`), standard deviation (`TAG_std`) and each target's own (`TAG/target_N`).
+pub(crate) fn over_targets(tag: &str, values: &[f64], metrics: &mut Metrics) {
+    let (mean, spread) = mean_and_std(values);
+    metrics.scalar(tag, mean);
+    metrics.scalar(format!("{tag}_std"), spread);
+    for (index, value) in values.iter().enumerate() {
+        metrics.scalar(format!("{tag}/target_{index}"), *value);
     }
 }
 
@@ -255,20 +262,25 @@ mod tests {
     #[test]
     fn the_change_is_to_the_first_measurement_even_after_a_resume() {
         let fit = |last| Fit { initial: 1.0, last, accuracy: f64::NAN, curve: vec![(1.0, last)] };
-        let new = || Plasticity { config: PlasticityConfig::default().into(), first: None };
+        let new = || Plasticity {
+            config: PlasticityConfig::default().into(),
+            first: Reference::default(),
+        };
         let mut probe = new();
         let mut metrics = Metrics::default();
-        probe.report(&[fit(0.25), fit(0.75)], &[0.5, 0.5], &mut metrics);
+        probe.report(&[fit(0.25), fit(0.75)], &[0.5, 0.5], 7, &mut metrics);
         assert_eq!(metrics.get_scalar("plasticity/change"), Some(0.0));
         assert_eq!(metrics.get_scalar("plasticity/plasticity"), Some(0.0));
         assert_eq!(metrics.get_scalar("plasticity/final_loss/target_1"), Some(0.75));
+        assert_eq!(metrics.get_scalar("plasticity/plasticity/target_0"), Some(0.25));
         let deviation = metrics.get_scalar("plasticity/final_loss_std").expect("reported");
         assert!((deviation - 0.125f64.sqrt()).abs() < 1e-12, "{deviation}");
         let mut state = StateDict::default();
         probe.save(&mut state);
         let mut resumed = new();
         resumed.load(&state).expect("saved above");
-        resumed.report(&[fit(1.0)], &[0.5], &mut metrics);
+        resumed.report(&[fit(1.0)], &[0.5], 9, &mut metrics);
+        assert_eq!(metrics.get_scalar("plasticity/reference_updates"), Some(7.0));
         assert_eq!(metrics.get_scalar("plasticity/change"), Some(0.5));
         assert_eq!(metrics.get_scalar("plasticity/plasticity"), Some(-0.5));
     }

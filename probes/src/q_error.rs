@@ -3,10 +3,10 @@
 use pliant_core::{
     clock::Every,
     envs::env::KnownStates,
-    error::{Error, Result},
+    error::Result,
     learner::Learner,
     metrics::Metrics,
-    probe::{Probe, Subject},
+    probe::{Probe, ProbeData, Subject},
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
     tch::{Device, Kind, Tensor, no_grad},
@@ -54,13 +54,25 @@ impl QError {
 }
 
 impl Probe for QError {
-    fn fits(&self, _learner: &Learner, states: Option<&dyn KnownStates>) -> Result<(), String> {
+    fn fits(
+        &self,
+        _learner: &Learner,
+        data: &dyn ProbeData,
+        states: Option<&dyn KnownStates>,
+    ) -> Result<(), String> {
         let none = || {
             "the environment does not know the states behind its observations: take one of the \
              classification MDPs"
                 .to_owned()
         };
-        states.map(|_| ()).ok_or_else(none)
+        states.ok_or_else(none)?;
+        let discount = data.discount();
+        if discount >= 1.0 {
+            return Err(format!(
+                "`agent.discount` is {discount}: the task never ends, so true Q-values need one below 1"
+            ));
+        }
+        Ok(())
     }
 
     fn every(&self) -> Every {
@@ -79,14 +91,9 @@ impl Probe for QError {
     ) -> Result<()> {
         let states = subject.states.expect("`fits` was asked before");
         let batch = subject.draw(self.0.config.batch_size, stream);
-        let discount = batch.discount_t.max().double_value(&[]);
-        if discount >= 1.0 {
-            let text = format!("the agent's discount is {discount}, expected below 1");
-            return Err(Error::Invalid(text));
-        }
         let q = no_grad(|| subject.learner.online.q_values(&batch.s_tm1));
         let q = q.to_device(Device::Cpu).to_kind(Kind::Double);
-        let truth = true_values(states, &batch.s_tm1, discount)?;
+        let truth = true_values(states, &batch.s_tm1, subject.data.discount())?;
         Errors::between(&q, &truth).report(metrics);
         Ok(())
     }

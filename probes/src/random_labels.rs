@@ -15,14 +15,17 @@ use serde::{Deserialize, Serialize};
 use crate::{
     batch::check_batch,
     fit::{Fit, Goal, OptimizerState, Protocol, fit_all, mean_and_std},
-    plasticity::learning_curves,
+    plasticity::{learning_curves, over_targets},
+    reference::Reference,
 };
 
 /// How well a copy of the network still memorises: every observation of a set from the replay gets a random
 /// action as its label, and a copy is trained by the cross-entropy of Q-values as logits, with the protocol of
 /// `plasticity`. `random_labels/initial_loss`, `/final_loss`, `/accuracy` (on the set, after the last step)
-/// are means over `targets` labellings; `/accuracy_std` is over them, `/change` the accuracy minus that of
-/// the first measurement. The figure is `random_labels/curves`.
+/// are means over `targets` labellings, with `_std` and `/target_N` as there; `/change` is the accuracy minus
+/// that of the first measurement, made after `/reference_updates` updates. The figure is
+/// `random_labels/curves`. The same observation may be there twice (a task with few images) under
+/// different labels: no network names both rightly.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomLabelsConfig {
@@ -63,7 +66,7 @@ impl HasSchedule for RandomLabelsConfig {
 pub struct RandomLabels {
     config: Scheduled<RandomLabelsConfig>,
     /// The mean accuracy of the first measurement.
-    first: Option<f64>,
+    first: Reference,
 }
 
 impl RandomLabels {
@@ -81,7 +84,7 @@ impl RandomLabels {
             }
         }
         check_batch(batch_size)?;
-        Ok(Box::new(Self { config, first: None }))
+        Ok(Box::new(Self { config, first: Reference::default() }))
     }
 }
 
@@ -118,21 +121,19 @@ impl Probe for RandomLabels {
         };
         let watch = ("random labels", subject.watch);
         let fits = fit_all(subject.learner, &batch.s_tm1, goals, protocol, watch)?;
-        self.report(&fits, actions, metrics);
+        self.report(&fits, actions, subject.clock.updates, metrics);
         Ok(())
     }
 }
 
 impl RandomLabels {
-    fn report(&mut self, fits: &[Fit], actions: usize, metrics: &mut Metrics) {
+    fn report(&mut self, fits: &[Fit], actions: usize, updates: u64, metrics: &mut Metrics) {
         let of = |value: fn(&Fit) -> f64| -> Vec<f64> { fits.iter().map(value).collect() };
-        let (accuracy, spread) = mean_and_std(&of(|fit| fit.accuracy));
-        let first = *self.first.get_or_insert(accuracy);
-        metrics.scalar("random_labels/initial_loss", mean_and_std(&of(|fit| fit.initial)).0);
-        metrics.scalar("random_labels/final_loss", mean_and_std(&of(|fit| fit.last)).0);
-        metrics.scalar("random_labels/accuracy", accuracy);
-        metrics.scalar("random_labels/accuracy_std", spread);
-        metrics.scalar("random_labels/change", accuracy - first);
+        let accuracy = of(|fit| fit.accuracy);
+        over_targets("random_labels/initial_loss", &of(|fit| fit.initial), metrics);
+        over_targets("random_labels/final_loss", &of(|fit| fit.last), metrics);
+        over_targets("random_labels/accuracy", &accuracy, metrics);
+        self.first.report("random_labels", mean_and_std(&accuracy).0, updates, metrics);
         // A guess among all actions.
         let curves = learning_curves(fits, "cross-entropy", (actions as f64).ln());
         metrics.add("random_labels/curves", Value::Curves(curves));

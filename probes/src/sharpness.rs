@@ -6,7 +6,7 @@ use pliant_core::{
     error::Result,
     learner::Learner,
     metrics::Metrics,
-    probe::{Probe, Subject},
+    probe::{Probe, ProbeData, Subject},
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
     tch::{Kind, Tensor},
@@ -65,7 +65,12 @@ impl Sharpness {
 }
 
 impl Probe for Sharpness {
-    fn fits(&self, learner: &Learner, _states: Option<&dyn KnownStates>) -> Result<(), String> {
+    fn fits(
+        &self,
+        learner: &Learner,
+        _data: &dyn ProbeData,
+        _states: Option<&dyn KnownStates>,
+    ) -> Result<(), String> {
         if learner.optimizer.is_diagonal() {
             return Ok(());
         }

@@ -18,5 +18,6 @@ pub(crate) fn after_one_step(
     fork.online.variables().zero_grad();
     loss.backward();
     fork.optimizer.step(fork.online.variables());
+    fork.online.follow_parameters();
     fork
 }

@@ -149,8 +149,16 @@ impl ProbeData for FromFile<'_> {
         self.transitions.a_tm1.size()[0] as u64
     }
 
+    fn capacity(&self) -> u64 {
+        self.len()
+    }
+
+    fn discount(&self) -> f64 {
+        self.agent.discount()
+    }
+
     fn transitions(&self, batch: usize, stream: &mut Stream) -> Option<Transitions> {
-        let indices = stream.indices(batch, self.len() as usize);
+        let indices = stream.distinct(batch, self.len() as usize)?;
         let indices: Vec<i64> = indices.into_iter().map(|index| index as i64).collect();
         let indices = Tensor::from_slice(&indices);
         let drawn = |tensor: &Tensor| tensor.index_select(0, &indices);

@@ -82,6 +82,13 @@ pub fn warn_of_idleness(experiment: &Experiment) {
         );
         return;
     }
+    // A step takes a frame at least.
+    for (label, needs) in experiment.probes.idle_within(experiment.config.run.budget_frames) {
+        eprintln!(
+            "warning: {label} will never measure: it needs {needs} transitions, and \
+             `run.budget_frames` ends before"
+        );
+    }
     let period = experiment.agent.target_period_updates();
     for (label, first) in experiment.interventions.idle_within(updates, period) {
         let first = match first {

@@ -386,3 +386,23 @@ fn impossible_sizes_are_refused_before_memory_is_taken() {
     assert!(build(1, usize::MAX).contains("more than this machine can give"));
     assert!(build(4, 3).contains("3 transitions cannot serve 4 environments"));
 }
+
+#[test]
+fn distinct_draws_have_no_transition_twice_and_reach_all() {
+    let mut feed = Feed::new(&spec(2, StackPadding::Repeat), 3, 60, 0.2, 5);
+    feed.run(100);
+    let held = alive(&feed.replay);
+    let mut stream = Seeds::new(5).stream("draws");
+    let mut drawn = |count| feed.replay.sample_distinct(count, &mut stream).map(|all| whole(&all));
+    let rewards = |mut all: Vec<Whole>| {
+        all.sort_by(|a, b| a.r_t.total_cmp(&b.r_t));
+        all.into_iter().map(|one| one.r_t).collect::<Vec<_>>()
+    };
+    // Rewards are random f32: no two are equal.
+    let all = rewards(drawn(held.len()).expect("as many as there are"));
+    assert_eq!(all, rewards(held.clone()));
+    let mut some = rewards(drawn(20).expect("fewer than there are"));
+    some.dedup();
+    assert_eq!(some.len(), 20);
+    assert!(drawn(held.len() + 1).is_none());
+}

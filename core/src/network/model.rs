@@ -85,8 +85,9 @@ impl Model {
         }
     }
 
-    /// Lets what is estimated of the parameters follow them after a step.
-    pub(crate) fn follow_parameters(&self) {
+    /// Lets what is estimated of the parameters (spectral norms) follow them: due after every optimiser
+    /// step. [`Learner::update`](crate::learner::Learner::update) does it; who steps on a fork must.
+    pub fn follow_parameters(&self) {
         for norm in &self.spec.plan.spectral {
             self.iterate(norm, |_| true, norm.iterations);
         }

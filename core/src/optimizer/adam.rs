@@ -133,7 +133,8 @@ impl Optimizer for Adam {
     fn divisor(&self, name: &str) -> Option<Tensor> {
         let slot = self.moments.get(name)?;
         let [_, square] = slot.tensors.as_slice() else { unreachable!("made with two") };
-        Some(self.config.divisor(square, &slot.steps))
+        let divisor = self.config.divisor(square, &slot.steps);
+        Some(divisor.where_self(&slot.steps.gt(0.0), &divisor.ones_like()))
     }
 
     fn learning_rate(&self) -> f64 {
@@ -208,6 +209,16 @@ mod tests {
         };
         let first = -1.0 / 26f32.sqrt();
         assert_close(&walk(adam(config).as_mut(), &[1.0, 4.0]), &[first, first - 0.5]);
+    }
+
+    #[test]
+    fn nothing_is_divided_where_no_step_was_made() {
+        let variables = variable(&[2], &[0.0; 2]);
+        let mut optimizer = adam(AdamConfig { eps: 1.0, ..AdamConfig::default() });
+        step(optimizer.as_mut(), &variables, 3.0);
+        optimizer.moments_mut().reset_units("w", 0, &Tensor::from_slice(&[1i64]));
+        let divisor = Vec::<f32>::try_from(&optimizer.divisor("w").expect("stepped")).expect("f32");
+        assert_close(&divisor, &[3.0 + 1.0, 1.0]);
     }
 
     #[test]

@@ -293,6 +293,12 @@ impl Optimizer for Kron {
         &mut self.moments
     }
 
+    fn fresh(&self) -> Box<dyn Optimizer> {
+        let mut fresh = Self::new(self.config.clone()).expect("checked before");
+        fresh.configured_rate = self.configured_rate;
+        Box::new(fresh)
+    }
+
     fn fork(&self) -> Box<dyn Optimizer> {
         let factors = self.factors.iter().map(|(name, own)| (name.clone(), own.fork())).collect();
         Box::new(Self {

@@ -17,7 +17,7 @@ use crate::{
     learner::Learner,
     metrics::Metrics,
     network::{ActivationFunction, NetworkPlan},
-    probe::{Probe, Subject},
+    probe::{Probe, ProbeData, Subject},
     seeds::Stream,
     state::{Checkpoint, StateDict},
 };
@@ -183,8 +183,13 @@ impl ActivationFunction for GuardedActivation {
 }
 
 impl Probe for Guarded<dyn Probe> {
-    fn fits(&self, learner: &Learner, states: Option<&dyn KnownStates>) -> Result<(), String> {
-        caught(|| self.part.fits(learner, states))
+    fn fits(
+        &self,
+        learner: &Learner,
+        data: &dyn ProbeData,
+        states: Option<&dyn KnownStates>,
+    ) -> Result<(), String> {
+        caught(|| self.part.fits(learner, data, states))
     }
 
     fn every(&self) -> Every {

@@ -100,6 +100,14 @@ impl ProbeData for Nothing {
         0
     }
 
+    fn capacity(&self) -> u64 {
+        0
+    }
+
+    fn discount(&self) -> f64 {
+        0.99
+    }
+
     fn transitions(&self, _batch: usize, _stream: &mut Stream) -> Option<Transitions> {
         None
     }

@@ -123,6 +123,87 @@ fn probes_wait_for_what_they_need_and_measure_once_it_is_there() {
     assert_eq!(probes.waiting().count(), count);
 }
 
+fn named() -> Vec<(String, Box<dyn Probe>)> {
+    probes().into_iter().map(|(name, probe)| (name.to_owned(), probe)).collect()
+}
+
+/// Every value that is left, as text: the same bits or not.
+fn text(metrics: &Metrics) -> Vec<String> {
+    metrics.iter().map(|(tag, value)| format!("{tag} {value:?}")).collect()
+}
+
+#[test]
+fn probes_go_on_as_saved_with_their_streams() {
+    let agent = small(2100);
+    let measure = |probes: &mut Probes, updates: [u64; 2]| {
+        let [before, now] = updates.map(|updates| Clock { updates, ..Clock::default() });
+        let mut metrics = Metrics::default();
+        let subject = subject(agent.as_ref(), &now);
+        probes.measure_due(&before, &subject, &mut metrics).expect("measures");
+        text(&metrics)
+    };
+    let mut probes = Probes::new(named(), &Seeds::new(0));
+    measure(&mut probes, [0, 1]);
+    let mut state = StateDict::default();
+    probes.save(&mut state);
+    let mut resumed = Probes::new(named(), &Seeds::new(1));
+    resumed.load(&state).expect("saved above");
+    let expected = measure(&mut probes, [1, 100_000]);
+    assert!(!expected.is_empty());
+    assert_eq!(measure(&mut resumed, [1, 100_000]), expected);
+    let mut other = Probes::new(named(), &Seeds::new(0));
+    assert_ne!(measure(&mut other, [1, 100_000]), expected, "streams have moved on");
+}
+
+#[test]
+fn probes_that_need_more_than_the_replay_keeps_are_refused() {
+    let agent = small(10);
+    let plugins = plugins();
+    let kind = plugins.probes.get("rank").expect("registered");
+    let fit = |batch: u32| {
+        let settings = format!("batch_size = {batch}").parse().expect("TOML");
+        let probe = kind.build(&settings).expect("valid settings");
+        let probes = Probes::new(vec![("rank".to_owned(), probe)], &Seeds::new(0));
+        probes.fit(agent.learner(), agent.data(), None)
+    };
+    fit(5000).expect("as many as the replay keeps");
+    let message = fit(5001).expect_err("one more");
+    assert!(message.contains("`rank`") && message.contains("5000 at most"), "{message}");
+}
+
+#[test]
+fn a_target_or_moment_that_is_not_finite_is_reported_too() {
+    let mut agent = small(2100);
+    let learner = agent.learner_mut();
+    let poison = |tensor: &Tensor| no_grad(|| drop(tensor.flatten(0, -1).get(0).fill_(f64::NAN)));
+    poison(learner.target.variables().get("dense1/bias").expect("a variable"));
+    let weight = learner.online.variables().get("output/weight").expect("a variable");
+    poison(&learner.optimizer.moments_mut().advance("output/weight", weight).tensors[1]);
+    let (mut probes, mut metrics) = (Probes::new(named(), &Seeds::new(0)), Metrics::default());
+    let clock = Clock::default();
+    probes.measure_due(&clock, &subject(agent.as_ref(), &clock), &mut metrics).expect("no crash");
+    let text = text(&metrics).concat();
+    assert!(text.contains("`dense1/bias` of the target"), "{text}");
+    assert!(text.contains("`output/weight`'s `square` in the optimizer"), "{text}");
+}
+
+#[test]
+fn parameters_too_large_to_measure_end_no_run() {
+    let agent = small(2100);
+    no_grad(|| {
+        for (_, variable) in agent.learner().online.variables().parameters() {
+            let _ = variable.shallow_clone().g_mul_scalar_(1e20);
+        }
+    });
+    let (mut probes, mut metrics) = (Probes::new(named(), &Seeds::new(0)), Metrics::default());
+    let clock = Clock::default();
+    probes.measure_due(&clock, &subject(agent.as_ref(), &clock), &mut metrics).expect("no crash");
+    assert_eq!(metrics.get_scalar("probe/failed"), Some(1.0));
+    let text = text(&metrics).concat();
+    assert!(text.contains("probe `hessian`: libtorch: "), "{text}");
+    assert!(!text.contains("frame #"), "the stack of calls is of no use: {text}");
+}
+
 #[test]
 fn parameters_that_are_not_finite_are_reported_by_name_and_nothing_is_measured() {
     let mut agent = small(2100);
