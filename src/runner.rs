@@ -11,7 +11,6 @@ use std::{
 use pliant_core::{
     clock::{Clock, Every},
     metrics::Metrics,
-    probe::Subject,
     sink::Sink,
     state::StateDict,
 };
@@ -29,6 +28,7 @@ use crate::{
 };
 
 mod evaluating;
+mod measuring;
 
 /// Where a run's metrics go.
 pub struct Outputs {
@@ -159,6 +159,12 @@ impl Runner {
 
     fn train_on(&mut self, mut evaluations: Vec<(String, Evaluation)>) -> Outcome<Summary> {
         self.write_status(State::Running, None)?;
+        if self.is_restored {
+            // A measurement that a stop interrupted is made now.
+            let mut metrics = Metrics::default();
+            self.measure(&self.clock.clone(), &mut metrics)?;
+            self.write_metrics(&metrics)?;
+        }
         while self.clock.frames < self.experiment.config.run.budget_frames && !self.is_stopped() {
             self.step()?;
         }
@@ -211,15 +217,7 @@ impl Runner {
             is_due(config.eval.every_frames),
             is_due(config.checkpoint.every_frames),
         );
-        let agent = self.experiment.agent.as_ref();
-        let subject = Subject {
-            learner: agent.learner(),
-            data: agent.data(),
-            states: self.experiment.states.as_deref(),
-            clock: &now,
-            watch: &self.outputs.progress,
-        };
-        self.experiment.probes.measure_due(before, &subject, &mut metrics)?;
+        self.measure(before, &mut metrics)?;
         self.write_metrics(&metrics)?;
         if log {
             self.log()?;

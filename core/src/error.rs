@@ -18,6 +18,9 @@ pub enum Error {
     /// Reading or writing a file.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// Somebody asked for an end before the work was done.
+    #[error("stopped before it was done")]
+    Stopped,
     /// A failure inside libtorch.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),

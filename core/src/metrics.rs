@@ -68,6 +68,17 @@ impl Metrics {
         self.entries.push((tag.into(), value));
     }
 
+    /// The same with tags `to/..` in the place of `from/..`.
+    pub fn renamed(mut self, from: &str, to: &str) -> Self {
+        for (tag, _) in &mut self.entries {
+            let rest = tag.strip_prefix(from).filter(|rest| rest.starts_with('/'));
+            if let Some(renamed) = rest.map(|rest| format!("{to}{rest}")) {
+                *tag = renamed;
+            }
+        }
+        self
+    }
+
     /// Appends all of `other`.
     pub fn append(&mut self, other: Self) {
         self.entries.extend(other.entries);

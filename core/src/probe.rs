@@ -98,6 +98,18 @@ impl Subject<'_> {
 pub trait Watch {
     /// `done` of `total` parts of the measurement `name` are done.
     fn progress(&self, name: &str, done: u64, total: u64);
+
+    /// True if nobody waits for the measurement any more: it ends with [`Error::Stopped`] as soon as it
+    /// can, and is made anew when the run goes on.
+    fn is_stopped(&self) -> bool {
+        false
+    }
+
+    /// [`Self::progress`], and an error if the measurement [is to stop](Self::is_stopped).
+    fn tell(&self, name: &str, done: u64, total: u64) -> Result<()> {
+        self.progress(name, done, total);
+        if self.is_stopped() { Err(Error::Stopped) } else { Ok(()) }
+    }
 }
 
 /// Nobody looks.
@@ -139,8 +151,11 @@ struct Installed {
     name: String,
     /// For messages: ``probes[1]: probe `units` ``.
     label: String,
+    /// Its kind, and what stands in the place of the kind in its tags: the kind, with a number if it is
+    /// not the first of its kind.
+    area: (String, String),
     probe: Box<dyn Probe>,
-    /// The stream's name: the kind, with a number if it is not the first of its kind.
+    /// The stream's name.
     source: String,
     stream: Stream,
     /// It came due and has not measured yet.
@@ -160,9 +175,10 @@ impl Probes {
             let label = format!("probes[{index}]: probe `{kind}`");
             let count = met.entry(kind.clone()).or_default();
             *count += 1;
-            let source = if *count == 1 { kind } else { format!("{kind}_{count}") };
-            let source = format!("probes/{source}");
-            Installed { name, label, stream: seeds.stream(&source), source, probe, is_due: true }
+            let area = if *count == 1 { kind.clone() } else { format!("{kind}_{count}") };
+            let source = format!("probes/{area}");
+            let stream = seeds.stream(&source);
+            Installed { name, label, area: (kind, area), stream, source, probe, is_due: true }
         };
         Self(parts.into_iter().enumerate().map(install).collect())
     }
@@ -209,7 +225,9 @@ impl Probes {
     /// Runs those that came due since an earlier reading of the clock, and those that have waited.
     /// Where a parameter or a moment of the optimiser is not a finite number none measures; the metrics
     /// say which. Nor does what libtorch cannot compute (the eigenvalues of numbers that are too large)
-    /// end a run: `probe/failed` says what.
+    /// end a run: `probe/failed` says what. What somebody [stops](Watch::is_stopped) stays due.
+    ///
+    /// The tags of a second probe of a kind begin with `KIND_2`.
     pub fn measure_due(
         &mut self,
         before: &Clock,
@@ -218,7 +236,7 @@ impl Probes {
     ) -> Result<()> {
         let there = subject.data.len();
         let mut is_finite = None;
-        for Installed { label, probe, stream, is_due, .. } in &mut self.0 {
+        for Installed { label, area, probe, stream, is_due, .. } in &mut self.0 {
             let came_due = probe.every().is_due(before, subject.clock);
             *is_due |= came_due;
             if !*is_due {
@@ -232,13 +250,19 @@ impl Probes {
                 }
                 continue;
             }
+            if subject.watch.is_stopped() {
+                continue;
+            }
             *is_due = false;
-            if *is_finite.get_or_insert_with(|| report_not_finite(subject.learner, metrics)) {
-                match probe.measure(subject, stream, metrics) {
-                    Ok(()) => {}
-                    Err(Error::Torch(error)) => report_failure(label, &error.to_string(), metrics),
-                    Err(error) => return Err(Error::Invalid(format!("{label}: {error}"))),
-                }
+            if !*is_finite.get_or_insert_with(|| report_not_finite(subject.learner, metrics)) {
+                continue;
+            }
+            let (begun, mut own) = (stream.clone(), Metrics::default());
+            match probe.measure(subject, stream, &mut own) {
+                Ok(()) => metrics.append(own.renamed(&area.0, &area.1)),
+                Err(Error::Stopped) => (*stream, *is_due) = (begun, true),
+                Err(Error::Torch(error)) => report_failure(label, &error.to_string(), metrics),
+                Err(error) => return Err(Error::Invalid(format!("{label}: {error}"))),
             }
         }
         Ok(())

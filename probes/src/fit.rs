@@ -2,12 +2,15 @@
 
 use std::{
     panic::resume_unwind,
-    sync::mpsc::{self, Sender},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Sender},
+    },
     thread,
 };
 
 use pliant_core::{
-    error::Result,
+    error::{Error, Result},
     learner::Learner,
     network::Model,
     optimizer::Optimizer,
@@ -115,7 +118,7 @@ pub(crate) fn fit_all(
         let students: Vec<Student> = goals.by_ref().take(at_once).map(student).collect();
         let trained = together(students, protocol, |steps| {
             done += steps;
-            watch.1.progress(watch.0, done, total);
+            watch.1.tell(watch.0, done, total)
         });
         // The threads have set the number of threads for libraries that all share.
         tch::set_num_threads(threads as i32);
@@ -127,9 +130,10 @@ pub(crate) fn fit_all(
 fn together(
     students: Vec<Student>,
     protocol: Protocol,
-    mut tell: impl FnMut(u64),
+    mut tell: impl FnMut(u64) -> Result<()>,
 ) -> Result<Vec<Fit>> {
     let (sender, steps) = mpsc::channel();
+    let is_stopped = &AtomicBool::new(false);
     thread::scope(|scope| {
         let start = |student: Student| {
             let sender = sender.clone();
@@ -137,12 +141,16 @@ fn together(
                 if student.model.device() == Device::Cpu {
                     tch::set_num_threads(1);
                 }
-                student.learn(protocol, &sender)
+                student.learn(protocol, &sender, is_stopped)
             })
         };
         let threads: Vec<_> = students.into_iter().map(start).collect();
         drop(sender);
-        steps.into_iter().for_each(&mut tell);
+        for steps in steps {
+            if tell(steps).is_err() {
+                is_stopped.store(true, Ordering::Relaxed);
+            }
+        }
         // A panic of the network goes on as one, with its text.
         let joined = threads.into_iter().map(|thread| thread.join());
         joined.map(|fit| fit.unwrap_or_else(|text| resume_unwind(text))).collect()
@@ -150,7 +158,13 @@ fn together(
 }
 
 impl Student {
-    fn learn(mut self, protocol: Protocol, steps: &Sender<u64>) -> Result<Fit> {
+    /// [`Error::Stopped`] soon after `is_stopped` became true.
+    fn learn(
+        mut self,
+        protocol: Protocol,
+        steps: &Sender<u64>,
+        is_stopped: &AtomicBool,
+    ) -> Result<Fit> {
         let (initial, _) = self.evaluate();
         let (count, batch) = (self.observations.size()[0] as usize, protocol.batch_size as usize);
         let stretch = protocol.steps.div_ceil(CURVE_POINTS);
@@ -165,6 +179,9 @@ impl Student {
                 curve.push((f64::from(step), mean));
                 let _ = steps.send(losses.len() as u64); // nobody may be listening any more
                 losses.clear();
+                if is_stopped.load(Ordering::Relaxed) {
+                    return Err(Error::Stopped);
+                }
             }
         }
         let (last, accuracy) = self.evaluate();

@@ -1,6 +1,7 @@
 //! Progress on the terminal: a bar, or plain lines where there is no terminal.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     fmt::Write as _,
     io::{self, IsTerminal, Write as _},
@@ -18,6 +19,8 @@ const LINE_PERIOD_S: f64 = 10.0;
 const LINE_LONGEST_S: f64 = 60.0;
 /// A plain line is due after this part of the budget.
 const LINE_PART: f64 = 0.01;
+/// Plain lines on what holds a run up are this far apart.
+const BESIDE_PERIOD_S: f64 = 20.0;
 /// How far back the frame rate looks.
 const RATE_WINDOW_S: f64 = 30.0;
 
@@ -41,6 +44,8 @@ pub struct Progress {
     began: Instant,
     rate: Rate,
     last: Option<Shown>,
+    /// When something beside the run was last shown in a line, or began.
+    last_beside_s: Cell<Option<f64>>,
 }
 
 enum Output {
@@ -67,12 +72,20 @@ impl Progress {
         } else {
             Output::Lines
         };
-        Self { total_frames, output, began: Instant::now(), rate: Rate::default(), last: None }
+        Self {
+            total_frames,
+            output,
+            began: Instant::now(),
+            rate: Rate::default(),
+            last: None,
+            last_beside_s: Cell::new(None),
+        }
     }
 
     /// Takes in how far the run is; shows it now and then. Cheap enough for every step.
     pub fn update(&mut self, clock: &Clock, status: &Status) {
         let now_s = self.began.elapsed().as_secs_f64();
+        self.last_beside_s.set(None);
         if self.is_due(now_s, clock.frames) {
             self.show(now_s, clock.frames, status);
         }
@@ -87,11 +100,25 @@ impl Progress {
         }
     }
 
-    /// Shows on the bar how far something is that holds the run up, until the next update.
-    fn show_beside(&self, text: String) {
-        if let Output::Bar(bar) = &self.output {
-            bar.set_message(text);
-            bar.tick();
+    /// Shows how far something is that holds the run up: on the bar until the next update, in lines now and
+    /// then.
+    fn show_beside(&self, text: &str) {
+        match &self.output {
+            Output::Quiet => {}
+            Output::Bar(bar) => {
+                bar.set_message(format!("  {text}"));
+                bar.tick();
+            }
+            Output::Lines => {
+                let now_s = self.began.elapsed().as_secs_f64();
+                let last_s = self.last_beside_s.get().unwrap_or(now_s);
+                if now_s - last_s >= BESIDE_PERIOD_S {
+                    print_line(text);
+                }
+                if now_s - last_s >= BESIDE_PERIOD_S || self.last_beside_s.get().is_none() {
+                    self.last_beside_s.set(Some(now_s));
+                }
+            }
         }
     }
 
@@ -135,7 +162,7 @@ impl Progress {
 
 impl Watch for Progress {
     fn progress(&self, name: &str, done: u64, total: u64) {
-        self.show_beside(format!("  {name}: {done} of {total}"));
+        self.show_beside(&format!("{name}: {done} of {total} steps"));
     }
 }
 

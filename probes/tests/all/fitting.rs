@@ -104,20 +104,20 @@ fn copied_moments_are_those_of_the_task_and_fresh_ones_are_not() {
     assert!(fresh > 1e-2, "{fresh}");
 }
 
-/// With every weight held to a spectral norm of 0.05 the outputs hardly depend on the observations, so that
-/// what is learned is a constant at best.
+/// Layers of spectral norm 1 cannot bend as steeply as the targets do (what is left is 0.61 of b); with norms
+/// whose estimates do not follow the weights they can (0.003).
 #[test]
 fn copies_keep_their_spectral_norms() {
     let layers = vec!["all".to_owned(), "output".to_owned()];
-    let spectral = SpectralNorm { layers, norm: 0.05, iterations: 1 };
+    let spectral = SpectralNorm { layers, norm: 1.0, iterations: 1 };
     let plan = NetworkPlan { spectral: vec![spectral], ..NetworkPlan::default() };
-    let settings = "targets = 1\nsteps = 800\nobservations = 64\nbatch_size = 64";
+    let settings = "targets = 1\nsteps = 1500\nobservations = 64\nbatch_size = 64";
     let last = |plan| {
         let metrics = measure(wide(plan).as_ref(), "plasticity", settings);
         let number = |name: &str| number(&metrics, &format!("plasticity/{name}"));
         number("final_loss") / number("baseline")
     };
     let (free, held) = (last(NetworkPlan::default()), last(plan));
-    assert!(free < 0.5, "without norms it learns: {free}");
-    assert!(held > 0.95, "held, it cannot: {held}");
+    assert!(free < 0.1, "without norms it learns: {free}");
+    assert!(held > 0.3, "held, it cannot: {held}");
 }

@@ -8,7 +8,7 @@ use pliant_core::{
     learner::Learner,
     metrics::{Metrics, Value},
     network::NetworkPlan,
-    probe::{Probe, Probes},
+    probe::{Probe, Probes, Subject, Watch},
     seeds::Seeds,
     state::{Checkpoint, StateDict},
     tch::{self, Device, Kind, Tensor, no_grad},
@@ -226,4 +226,62 @@ fn parameters_that_are_not_finite_are_reported_by_name_and_nothing_is_measured()
     let text = text.expect("a report");
     assert!(text.contains("`dense1/bias`") && text.contains("`output/weight`"), "{text}");
     assert_eq!(metrics.iter().count(), 2, "nothing else");
+}
+
+/// Stops at the second word.
+struct Impatient(std::cell::Cell<u32>);
+
+impl Watch for Impatient {
+    fn progress(&self, _name: &str, _done: u64, _total: u64) {
+        self.0.set(self.0.get() + 1);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.0.get() >= 2
+    }
+}
+
+#[test]
+fn a_measurement_that_was_stopped_is_made_anew_as_if_nothing_had_been() {
+    let (agent, clock) = (small(2100), Clock::default());
+    let measure = |probes: &mut Probes, watch: &dyn Watch| {
+        let mut metrics = Metrics::default();
+        let subject = Subject { watch, ..subject(agent.as_ref(), &clock) };
+        probes.measure_due(&clock, &subject, &mut metrics).expect("no failure");
+        text(&metrics)
+    };
+    let mut probes = Probes::new(named(), &Seeds::new(0));
+    let begun = measure(&mut probes, &Impatient(0.into()));
+    assert!(begun.iter().all(|line| !line.starts_with("plasticity")), "{begun:?}");
+    assert!(probes.waiting().any(|label| label.contains("plasticity")));
+    let mut state = StateDict::default();
+    probes.save(&mut state);
+    let mut resumed = Probes::new(named(), &Seeds::new(1));
+    resumed.load(&state).expect("saved above");
+    let rest = measure(&mut resumed, &());
+    assert_eq!(resumed.waiting().count(), 0);
+    let mut expected = measure(&mut Probes::new(named(), &Seeds::new(0)), &());
+    let mut both = [begun, rest].concat();
+    for lines in [&mut expected, &mut both] {
+        lines.sort();
+        lines.dedup(); // `probe/not_finite` is told twice
+    }
+    assert_eq!(both, expected);
+}
+
+#[test]
+fn a_second_probe_of_a_kind_has_tags_of_its_own() {
+    let (agent, clock) = (small(2100), Clock::default());
+    let plugins = plugins();
+    let kind = plugins.probes.get("units").expect("registered");
+    let unit = |batch: u32| {
+        let settings = format!("batch_size = {batch}").parse().expect("TOML");
+        ("units".to_owned(), kind.build(&settings).expect("valid settings"))
+    };
+    let mut probes = Probes::new(vec![unit(512), unit(64)], &Seeds::new(0));
+    let mut metrics = Metrics::default();
+    probes.measure_due(&clock, &subject(agent.as_ref(), &clock), &mut metrics).expect("measures");
+    for tag in ["units/dead", "units_2/dead"] {
+        assert_eq!(metrics.iter().filter(|(name, _)| *name == tag).count(), 1, "{tag}");
+    }
 }
