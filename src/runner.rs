@@ -170,7 +170,9 @@ impl Runner {
         }
         let is_finished = self.clock.frames >= self.experiment.config.run.budget_frames;
         let state = if is_finished { State::Finished } else { State::Stopped };
-        if self.last_log.0 != self.clock {
+        // What was gathered since the last log goes into the checkpoint of a stopped run: a row now would be one
+        // that the run which never stopped does not have.
+        if is_finished && self.last_log.0 != self.clock {
             self.log()?;
         }
         if self.last_checkpoint != Some(self.clock) {
