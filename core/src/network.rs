@@ -63,12 +63,6 @@ pub trait Network: Send {
 
     /// The hidden layers, from input to output.
     fn hidden(&self) -> &[HiddenLayer];
-
-    /// True if it is quicker on a CPU with observations whose channels are last in memory, as networks
-    /// that begin with a convolution are. What they mean is the same: `[batch, channels, height, width]`.
-    fn prefers_channels_last(&self) -> bool {
-        false
-    }
 }
 
 /// The sizes and plan a network is built for.

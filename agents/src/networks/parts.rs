@@ -66,12 +66,6 @@ pub(super) enum Form {
     Convolution { stride: i64, padding: i64 },
 }
 
-impl Form {
-    pub fn is_convolution(self) -> bool {
-        matches!(self, Self::Convolution { .. })
-    }
-}
-
 impl Map {
     /// A dense map flattens what comes in to f32 `[batch, inputs]`.
     pub fn apply(&self, input: &Tensor, pass: &mut Pass<'_>) -> Tensor {

@@ -133,8 +133,7 @@ impl Model {
     }
 
     fn forward_pass(&self, observations: &Tensor, pass: &mut Pass<'_>) -> Tensor {
-        let is_channels_last = self.device == Device::Cpu && self.network.prefers_channels_last();
-        let scaled = scaled_observations(&observations.to_device(self.device), is_channels_last);
+        let scaled = scaled_observations(&observations.to_device(self.device));
         let outputs = self.network.forward_caught(&scaled, pass);
         let outputs = outputs.unwrap_or_else(|text| resume_unwind(Box::new(text)));
         outputs.to_kind(Kind::Float)

@@ -1,9 +1,6 @@
-// Single tensors: gradients, observations, memory formats.
+// Single tensors: gradients, observations.
 
 #include "shim.hpp"
-
-#include <algorithm>
-#include <vector>
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
@@ -12,41 +9,9 @@ namespace {
 
 constexpr int64_t kGrain = 1 << 14;
 
-// Pixels that are interleaved at a time, as bytes: a quarter of the memory that they take as f32.
-constexpr int64_t kPixels = 256;
-
 PLIANT_CLONES void scale(const uint8_t* __restrict in, int64_t count, float* __restrict out) {
     for (int64_t i = 0; i < count; ++i) {
         out[i] = static_cast<float>(in[i]) / 255.0f;
-    }
-}
-
-PLIANT_CLONES void interleave_four(const uint8_t* __restrict in, int64_t area, int64_t count,
-                                   uint8_t* __restrict out) {
-    const uint8_t *a = in, *b = in + area, *c = in + 2 * area, *d = in + 3 * area;
-    for (int64_t i = 0; i < count; ++i) {
-        out[4 * i] = a[i];
-        out[4 * i + 1] = b[i];
-        out[4 * i + 2] = c[i];
-        out[4 * i + 3] = d[i];
-    }
-}
-
-// out[y][x][c] = in[c][y][x] / 255 of one image.
-void channels_last(const uint8_t* in, int64_t channels, int64_t area, float* out) {
-    std::vector<uint8_t> pixels(kPixels * channels);
-    for (int64_t begin = 0; begin < area; begin += kPixels) {
-        const int64_t count = std::min(kPixels, area - begin);
-        if (channels == 4) {
-            interleave_four(in + begin, area, count, pixels.data());
-        } else {
-            for (int64_t channel = 0; channel < channels; ++channel) {
-                for (int64_t i = 0; i < count; ++i) {
-                    pixels[i * channels + channel] = in[channel * area + begin + i];
-                }
-            }
-        }
-        scale(pixels.data(), count * channels, out + begin * channels);
     }
 }
 
@@ -61,37 +26,18 @@ char* pliant_forget_gradient(Handle tensor) {
     return pliant::guarded([&] { tensor->mutable_grad().reset(); });
 }
 
-// f32 in 0..1 of u8 [n, c, h, w] in the CPU's memory, with channels last in memory or not.
-char* pliant_scaled_observations(Handle bytes, bool is_channels_last, Handle* result) {
+// f32 in 0..1 of bytes in the CPU's memory, of the same shape.
+char* pliant_scaled_observations(Handle bytes, Handle* result) {
     return pliant::guarded([&] {
         const at::Tensor in = bytes->contiguous();
-        TORCH_CHECK(in.dim() == 4 && in.scalar_type() == at::kByte && in.is_cpu(),
-                    "expected u8 [n, c, h, w] in the CPU's memory");
-        const auto format = is_channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
-        at::Tensor out = at::empty(in.sizes(), in.options().dtype(at::kFloat).memory_format(format));
+        TORCH_CHECK(in.scalar_type() == at::kByte && in.is_cpu(), "expected bytes in the CPU's memory");
+        at::Tensor out = at::empty(in.sizes(), in.options().dtype(at::kFloat));
         const uint8_t* from = in.const_data_ptr<uint8_t>();
         float* to = out.mutable_data_ptr<float>();
-        const int64_t channels = in.size(1), area = in.size(2) * in.size(3), image = channels * area;
-        if (is_channels_last && channels > 1) {
-            const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, image));
-            at::parallel_for(0, in.size(0), grain, [&](int64_t begin, int64_t end) {
-                for (int64_t n = begin; n < end; ++n) {
-                    channels_last(from + n * image, channels, area, to + n * image);
-                }
-            });
-        } else {
-            at::parallel_for(0, in.numel(), kGrain, [&](int64_t begin, int64_t end) {
-                scale(from + begin, end - begin, to + begin);
-            });
-        }
+        at::parallel_for(0, in.numel(), kGrain, [&](int64_t begin, int64_t end) {
+            scale(from + begin, end - begin, to + begin);
+        });
         *result = new at::Tensor(std::move(out));
-    });
-}
-
-// The same tensor with channels last in memory.
-char* pliant_channels_last(Handle tensor, Handle* result) {
-    return pliant::guarded([&] {
-        *result = new at::Tensor(tensor->contiguous(at::MemoryFormat::ChannelsLast));
     });
 }
 

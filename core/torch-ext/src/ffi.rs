@@ -11,12 +11,7 @@ pub type Handle = *mut C_tensor;
 unsafe extern "C" {
     fn pliant_free(text: *mut c_char);
     pub fn pliant_forget_gradient(tensor: Handle) -> *mut c_char;
-    pub fn pliant_scaled_observations(
-        bytes: Handle,
-        channels_last: bool,
-        result: *mut Handle,
-    ) -> *mut c_char;
-    pub fn pliant_channels_last(tensor: Handle, result: *mut Handle) -> *mut c_char;
+    pub fn pliant_scaled_observations(bytes: Handle, result: *mut Handle) -> *mut c_char;
     pub fn pliant_autocast(is_cuda: bool, enabled: bool, before: *mut bool) -> *mut c_char;
     pub fn pliant_forget_casts() -> *mut c_char;
     pub fn pliant_is_fusible(

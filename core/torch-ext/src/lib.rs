@@ -8,4 +8,4 @@ mod ffi;
 pub mod fused;
 mod tensors;
 
-pub use tensors::{channels_last, forget_gradient, scaled_observations};
+pub use tensors::{forget_gradient, scaled_observations};
