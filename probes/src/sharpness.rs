@@ -19,9 +19,9 @@ use crate::{
     loss::{LossKind, Noise},
 };
 
-/// The largest eigenvalue of the Hessian of the mean loss of a batch, plain (`sharpness/plain`) and
-/// preconditioned (`sharpness/preconditioned`; Cohen et al., 2022): of `P^-1/2 H P^-1/2`, where P is what the
-/// optimiser divides gradients by. `sharpness/stability` is the preconditioned one times the learning rate
+/// The largest eigenvalue of the Hessian of the mean loss of a batch, plain
+/// (`sharpness/LOSS/plain`) and preconditioned (`sharpness/LOSS/preconditioned`; Cohen et al., 2022): of
+/// `P^-1/2 H P^-1/2`, where P is what the optimiser divides gradients by. `sharpness/LOSS/stability` is the preconditioned one times the learning rate
 /// over 2: above 1 plain gradient steps of that preconditioner diverge. Needs an optimiser that divides each
 /// number by one of its own (`adam`, `rmsprop`, `sgd`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -102,7 +102,8 @@ impl Probe for Sharpness {
             subject.watch.progress("sharpness", done as u64, 2 * steps as u64);
         };
         let plain = lanczos(|vector| hessian.times(vector), &start, steps, watch)?;
-        metrics.scalar("sharpness/plain", plain.largest());
+        let tag = |what: &str| format!("sharpness/{}/{what}", config.loss.name());
+        metrics.scalar(tag("plain"), plain.largest());
         let Some(inverse_root) = inverse_root(learner, &hessian) else {
             return Ok(()); // before the first step nothing is divided by anything yet
         };
@@ -111,9 +112,9 @@ impl Probe for Sharpness {
             subject.watch.progress("sharpness", (steps + done) as u64, 2 * steps as u64);
         };
         let preconditioned = lanczos(times, &start, steps, watch)?.largest();
-        metrics.scalar("sharpness/preconditioned", preconditioned);
+        metrics.scalar(tag("preconditioned"), preconditioned);
         let rate = learner.optimizer.learning_rate();
-        metrics.scalar("sharpness/stability", preconditioned * rate / 2.0);
+        metrics.scalar(tag("stability"), preconditioned * rate / 2.0);
         Ok(())
     }
 }

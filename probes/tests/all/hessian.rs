@@ -122,7 +122,8 @@ fn sharpness_is_the_largest_eigenvalue_plain_and_preconditioned() {
     let preconditioned = &matrix * root.unsqueeze(0) * root.unsqueeze(1);
     let most = |matrix: &Tensor| *eigenvalues(matrix).last().expect("some");
     let metrics = measure(agent.as_ref(), "sharpness", "steps = 80");
-    let number = |name: &str| metrics.get_scalar(&format!("sharpness/{name}")).expect("reported");
+    let number =
+        |name: &str| metrics.get_scalar(&format!("sharpness/primary/{name}")).expect("reported");
     let close = |actual: f64, expected: f64| {
         assert!((actual / expected - 1.0).abs() < 1e-3, "{actual}, expected {expected}");
     };
