@@ -122,7 +122,8 @@ mod tests {
         let clock = Clock { updates: 42, frames: 168, ..Clock::default() };
         FigureSink::new(folder.path()).write_all(&clock, &metrics);
         let read = |name: &str| fs::read(folder.path().join("figures").join(name)).expect(name);
-        let csv = String::from_utf8(read("hessian/density/000000042_00000000168.csv")).expect("text");
+        let csv =
+            String::from_utf8(read("hessian/density/000000042_00000000168.csv")).expect("text");
         assert_eq!(csv, "line,x,y,low,high\n\"a\",1,2,1,3\n\"a\",2,3.5,2,4\n");
         assert!(read("hessian/density/000000042_00000000168.svg").starts_with(b"<"));
         assert!(read("gradients/cosine/000000042_00000000168.png").starts_with(b"\x89PNG"));
