@@ -1,7 +1,9 @@
 //! Probes on agents with their replay.
 
+mod by_hand;
 mod common;
 mod hessian;
+mod linear;
 mod per_example;
 mod plasticity;
 mod registry;
