@@ -179,6 +179,20 @@ mod tests {
         }
     }
 
+    /// After a step that leaves little of a product, what rounding leaves of earlier directions is much of it:
+    /// eigenvalues would be found twice.
+    #[test]
+    fn an_eigenvalue_far_from_the_others_is_found_once() {
+        let values: Vec<f32> =
+            (0..300).map(|i| if i == 0 { 1.0 } else { 1e-5 * (i as f32 / 300.0) }).collect();
+        let start = Tensor::ones([300], (Kind::Float, Device::Cpu));
+        let found = lanczos(diagonal(&values), &start, 60, |_| {}).expect("finite");
+        let large = found.values.iter().filter(|value| **value > 0.5).count();
+        assert_eq!(large, 1, "{:?}", found.values);
+        let sum: f64 = found.values.iter().sum();
+        assert!(sum < 1.0 + 60.0 * 1.1e-5, "{sum}");
+    }
+
     #[test]
     fn a_matrix_of_zeros_has_one_eigenvalue() {
         let start = Tensor::ones([5], (Kind::Float, Device::Cpu));

@@ -94,7 +94,7 @@ fn extremes_trace_and_negative_mass_are_those_of_the_whole_matrix() {
         let deviation = (2.0 * squares / 60.0).sqrt();
         let error = (number("trace") - trace).abs();
         assert!(error < 5.0 * deviation, "{kind}: off by {error}, deviation {deviation}");
-        let sigma = (1e-5 * (most - least).max(1.0)).sqrt();
+        let sigma = 1e-5f64.sqrt() * most.max(-least);
         let below = exact.iter().filter(|value| **value < -sigma).count();
         let share = below as f64 / exact.len() as f64;
         // Of a share s among n directions a draw sees s within sqrt(2 s (1 - s) / n).
