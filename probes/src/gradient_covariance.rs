@@ -25,7 +25,8 @@ use crate::{
 /// Cosines between the gradients of single transitions, `C[i, j] = <g_i, g_j> / (|g_i| |g_j|)` (Lyle et al.,
 /// 2023, figure 2), as heat map `gradient_covariance/LOSS/cosine` whose rows are put in order.
 /// `gradient_covariance/LOSS/mean` and `/negative_share` are of the pairs of different transitions;
-/// `/effective_rank` is the exponential of the entropy of C's eigenvalues. Passes are for evaluation: batch
+/// `/effective_rank` is the exponential of the entropy of C's eigenvalues. `/zero_share` is that of gradients of 0,
+/// whose cosines count as 0: they draw the mean there. Passes are for evaluation: batch
 /// normalisation takes running statistics, so that transitions do not look at each other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -169,6 +170,8 @@ fn report(cosines: &Tensor, loss: LossKind, metrics: &mut Metrics) -> Result<()>
     metrics.scalar(tag(loss, "mean"), sum(beside.shallow_clone()) / pairs);
     let negative = sum(beside.lt(0.0).to_kind(Kind::Double)) / pairs;
     metrics.scalar(tag(loss, "negative_share"), negative);
+    let is_zero = cosines.diagonal(0, 0, 1).eq(0.0).to_kind(Kind::Double);
+    metrics.scalar(tag(loss, "zero_share"), sum(is_zero) / count as f64);
     let (eigenvalues, _) = cosines.to_kind(Kind::Double).f_linalg_eigh("U")?;
     let eigenvalues = Vec::<f64>::try_from(&eigenvalues.clamp_min(0.0))?;
     metrics.scalar(tag(loss, "effective_rank"), effective_rank(&eigenvalues));
@@ -215,6 +218,7 @@ mod tests {
         };
         assert!((number("mean") + 2.0 / 12.0).abs() < 1e-12);
         assert!((number("negative_share") - 2.0 / 12.0).abs() < 1e-12);
+        assert_eq!(number("zero_share"), 0.25);
         // Eigenvalues 2, 1, 0, 0: shares 2/3 and 1/3.
         let entropy = -(2.0f64 / 3.0) * (2.0f64 / 3.0).ln() - (1.0f64 / 3.0) * (1.0f64 / 3.0).ln();
         assert!((number("effective_rank") - entropy.exp()).abs() < 1e-9);

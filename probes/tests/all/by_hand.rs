@@ -3,7 +3,7 @@
 use pliant_core::{
     clock::Clock,
     learner::Learner,
-    metrics::Metrics,
+    metrics::{Metrics, Value},
     probe::Subject,
     seeds::Seeds,
 };
@@ -67,6 +67,76 @@ fn what_is_observed_begins_where_what_is_learned_ends() {
     let settings = "learned = 2\nbatch_size = 2";
     let metrics = measure("interference", settings, &learner(WEIGHT), &data);
     assert_numbers(&metrics, &[("interference/churn", 0.0), ("interference/alignment", 1.0)]);
+}
+
+fn heat_map(settings: &str, data: &Given) -> Vec<f32> {
+    let metrics = measure("gradient_covariance", settings, &learner(WEIGHT), data);
+    let matrix = metrics.iter().find_map(|(_, value)| match value {
+        Value::Matrix(matrix) => Some(matrix.values.clone()),
+        _ => None,
+    });
+    matrix.expect("a matrix")
+}
+
+fn assert_all_close(actual: &[f32], expected: &[f32]) {
+    assert_eq!(actual.len(), expected.len());
+    for (a, b) in actual.iter().zip(expected) {
+        assert!((a - b).abs() < 1e-6, "{actual:?}, expected {expected:?}");
+    }
+}
+
+#[test]
+fn the_heat_map_is_in_the_order_that_was_asked_for() {
+    // Gradients along (1, 0), (0, 1), (1, 0), (0, 1) of action 0's weights, in states 1, 0, 1, 0.
+    let [a, b] = [([1, 0], 0, -9.0), ([0, 1], 0, -9.0)];
+    let data = Given(vec![a, b, a, b]);
+    let order = |order: &str| {
+        let settings = "batch_size = 4\nloss = \"primary\"\nclusters = 2";
+        heat_map(&format!("{settings}\norder = \"{order}\""), &data)
+    };
+    #[rustfmt::skip]
+    let drawn = [
+        1.0, 0.0, 1.0, 0.0,
+        0.0, 1.0, 0.0, 1.0,
+        1.0, 0.0, 1.0, 0.0,
+        0.0, 1.0, 0.0, 1.0,
+    ];
+    #[rustfmt::skip]
+    let together = [
+        1.0, 1.0, 0.0, 0.0,
+        1.0, 1.0, 0.0, 0.0,
+        0.0, 0.0, 1.0, 1.0,
+        0.0, 0.0, 1.0, 1.0,
+    ];
+    assert_all_close(&order("none"), &drawn);
+    assert_all_close(&order("clusters"), &together);
+    assert_all_close(&order("state"), &together);
+}
+
+#[test]
+fn states_and_clusters_are_orders_of_their_own() {
+    // Gradients along (1, 0) in state 1, -(0, 1) in state 0, (1, 1) in state 1, and (0, 1) in state 0.
+    let rows = [([1, 0], 0, -9.0), ([0, 1], 0, 9.0), ([1, 1], 0, -9.0), ([0, 1], 0, -9.0)];
+    let settings = "batch_size = 4\nloss = \"primary\"\norder = \"state\"";
+    let half_root = 0.5f32.sqrt();
+    // The second, the fourth, the first, the third.
+    #[rustfmt::skip]
+    let expected = [
+        1.0, -1.0, 0.0, -half_root,
+        -1.0, 1.0, 0.0, half_root,
+        0.0, 0.0, 1.0, half_root,
+        -half_root, half_root, half_root, 1.0,
+    ];
+    assert_all_close(&heat_map(settings, &Given(rows.to_vec())), &expected);
+}
+
+#[test]
+fn gradients_of_zero_are_reported() {
+    // Nothing is off in the second: action 1 of (1, 0) is worth 1.5.
+    let data = Given(vec![([1, 0], 0, -9.0), ([1, 0], 1, 1.5)]);
+    let settings = "batch_size = 2\nloss = \"primary\"";
+    let metrics = measure("gradient_covariance", settings, &learner(WEIGHT), &data);
+    assert_numbers(&metrics, &[("gradient_covariance/primary/zero_share", 0.5)]);
 }
 
 #[test]
