@@ -207,6 +207,7 @@ mod tests {
 
     #[test]
     fn steps_shrink_a_quadratic_just_below_the_threshold_and_grow_it_just_above() {
+        type Build<'a> = &'a dyn Fn() -> Box<dyn Optimizer>;
         let (learning_rate, mut tried) = (0.01, 0);
         for momentum in [0.0, 0.5, 0.9] {
             let sgd = || Sgd::build(SgdConfig { learning_rate, momentum }).expect("valid");
@@ -227,8 +228,7 @@ mod tests {
             };
             let adam = || Adam::build(adam.clone()).expect("valid");
             let rmsprop = || RmsProp::build(rmsprop.clone()).expect("valid");
-            let kinds: [(&dyn Fn() -> Box<dyn Optimizer>, f64); 3] =
-                [(&sgd, 1.0), (&adam, eps), (&rmsprop, eps)];
+            let kinds: [(Build<'_>, f64); 3] = [(&sgd, 1.0), (&adam, eps), (&rmsprop, eps)];
             for (build, divisor) in kinds {
                 let threshold = build().stability_threshold().expect("known") * divisor;
                 let kind = build().kind();

@@ -151,7 +151,7 @@ impl Counts {
         for held in &other.0 {
             match self.0.iter_mut().find(|total| total.what == held.what) {
                 Some(total) => {
-                    (total.count, total.of) = (total.count + held.count, total.of + held.of)
+                    (total.count, total.of) = (total.count + held.count, total.of + held.of);
                 }
                 None => self.0.push(held.clone()),
             }
