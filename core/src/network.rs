@@ -37,6 +37,8 @@ pub struct HiddenLayer {
     pub copies: i64,
     /// The greatest size that a unit's output can have, where the activation sets one.
     pub bound: Option<f64>,
+    /// Whether an output above 0 is linear (see [`ActivationFunction::is_rectifier`]).
+    pub is_rectified: bool,
     /// Whether the units also reach later layers past the outgoing weights, by a skip connection: such
     /// a unit cannot be cut off by them.
     pub is_residual: bool,

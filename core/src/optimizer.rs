@@ -62,6 +62,13 @@ pub trait Optimizer: Checkpoint + Send {
         None
     }
 
+    /// The largest eigenvalue of a quadratic loss's Hessian, preconditioned by the
+    /// [divisors](Self::divisor), at which steps from fixed divisors do not grow without end; `None` where
+    /// none is known. Weight decay is left out.
+    fn stability_threshold(&self) -> Option<f64> {
+        None
+    }
+
     /// The moments and step counters.
     fn moments(&self) -> &Moments;
 
@@ -86,6 +93,11 @@ fn step_each(optimizer: &mut (impl Optimizer + ?Sized), variables: &Variables) {
             optimizer.step_variable(name, &variable.shallow_clone(), &variable.grad());
         }
     });
+}
+
+/// [`Optimizer::stability_threshold`] with heavy-ball momentum: `(2 + 2 momentum) / lr` (Polyak, 1964).
+fn heavy_ball_threshold(momentum: f64, learning_rate: f64) -> f64 {
+    (2.0 + 2.0 * momentum) / learning_rate
 }
 
 /// Saves the kind of optimiser, the configured step size and the present one.
@@ -185,6 +197,56 @@ mod tests {
         let mut other = adam(0.2);
         other.load(&state).expect("saved above");
         assert_eq!(other.learning_rate(), 0.2);
+    }
+
+    /// Where a parameter at 1 under the loss `h w^2 / 2` is after 2000 steps.
+    fn left(optimizer: &mut dyn Optimizer, h: f64) -> f64 {
+        let variables = testing::variable(&[1], &[1.0]);
+        let w = || f64::from(testing::numbers(&variables)[0]);
+        for _ in 0..2000 {
+            testing::step(optimizer, &variables, h * w());
+            // Adam's first steps are larger, for its bias correction, and grow it in any case.
+            if w().abs() > 1e15 {
+                break;
+            }
+        }
+        w().abs()
+    }
+
+    #[test]
+    fn steps_shrink_a_quadratic_just_below_the_threshold_and_grow_it_just_above() {
+        type Build<'a> = &'a dyn Fn() -> Box<dyn Optimizer>;
+        let (learning_rate, mut tried) = (0.01, 0);
+        for momentum in [0.0, 0.5, 0.9] {
+            let sgd = || Sgd::build(SgdConfig { learning_rate, momentum }).expect("valid");
+            // eps this large leaves nothing of the mean square: it alone divides, and the rate is as much larger.
+            let eps = 1e20;
+            let adam = AdamConfig {
+                learning_rate: learning_rate * eps,
+                beta1: momentum,
+                eps,
+                ..AdamConfig::default()
+            };
+            let rmsprop = RmsPropConfig {
+                learning_rate: learning_rate * eps,
+                momentum,
+                eps,
+                eps_position: EpsPosition::OutsideRoot,
+                ..RmsPropConfig::default()
+            };
+            let adam = || Adam::build(adam.clone()).expect("valid");
+            let rmsprop = || RmsProp::build(rmsprop.clone()).expect("valid");
+            let kinds: [(Build<'_>, f64); 3] = [(&sgd, 1.0), (&adam, eps), (&rmsprop, eps)];
+            for (build, divisor) in kinds {
+                let threshold = build().stability_threshold().expect("known") * divisor;
+                let kind = build().kind();
+                let [below, above] =
+                    [0.97, 1.03].map(|share| left(build().as_mut(), share * threshold));
+                assert!(below < 0.1 && above > 1e3, "{kind} {momentum}: {below}, {above}");
+                tried += 1;
+            }
+        }
+        assert_eq!(tried, 9);
     }
 
     #[test]

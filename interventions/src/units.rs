@@ -100,6 +100,7 @@ mod tests {
     fn columns_are_found_behind_copies_and_pixels() {
         let layer = HiddenLayer {
             bound: None,
+            is_rectified: false,
             name: "layer".to_owned(),
             units: 2,
             copies: 2,

@@ -5,8 +5,13 @@ const MAX_BATCH: u32 = 1 << 16;
 
 /// An error unless a batch has a size that makes sense.
 pub(crate) fn check_batch(batch_size: u32) -> Result<(), String> {
-    if (1..=MAX_BATCH).contains(&batch_size) {
+    check_count("batch_size", batch_size)
+}
+
+/// The same of a setting of another name.
+pub(crate) fn check_count(setting: &str, count: u32) -> Result<(), String> {
+    if (1..=MAX_BATCH).contains(&count) {
         return Ok(());
     }
-    Err(format!("`batch_size` is {batch_size}, expected 1 to {MAX_BATCH}"))
+    Err(format!("`{setting}` is {count}, expected 1 to {MAX_BATCH}"))
 }

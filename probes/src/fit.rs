@@ -152,7 +152,7 @@ fn together(
             }
         }
         // A panic of the network goes on as one, with its text.
-        let joined = threads.into_iter().map(|thread| thread.join());
+        let joined = threads.into_iter().map(thread::ScopedJoinHandle::join);
         joined.map(|fit| fit.unwrap_or_else(|text| resume_unwind(text))).collect()
     })
 }

@@ -23,9 +23,10 @@ use crate::{
 };
 
 /// Cosines between the gradients of single transitions, `C[i, j] = <g_i, g_j> / (|g_i| |g_j|)` (Lyle et al.,
-/// 2023, figure 2), as heat map `gradient_covariance/cosine` whose rows are put in order.
-/// `gradient_covariance/mean` and `/negative_share` are of the pairs of different transitions;
-/// `/effective_rank` is the exponential of the entropy of C's eigenvalues. Passes are for evaluation: batch
+/// 2023, figure 2), as heat map `gradient_covariance/LOSS/cosine` whose rows are put in order.
+/// `gradient_covariance/LOSS/mean` and `/negative_share` are of the pairs of different transitions;
+/// `/effective_rank` is the exponential of the entropy of C's eigenvalues. `/zero_share` is that of gradients of 0,
+/// whose cosines count as 0: they draw the mean there. Passes are for evaluation: batch
 /// normalisation takes running statistics, so that transitions do not look at each other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -140,13 +141,14 @@ impl Probe for GradientCovariance {
         let losses = config.loss.losses(subject, subject.learner, &batch, noise, Some(&mut taps));
         let products = inner_products(&subject.learner.online, &taps, &losses)?;
         let cosines = cosines(&products).to_device(Device::Cpu);
-        report(&cosines, metrics)?;
+        report(&cosines, config.loss, metrics)?;
         let keys = match (config.order, subject.states) {
             (Order::Clusters, _) => clusters(&cosines, config.clusters as usize, stream),
             (Order::State, Some(states)) => states_of(states, &batch.s_tm1)?,
             _ => vec![0; config.batch_size as usize],
         };
-        metrics.add("gradient_covariance/cosine", Value::Matrix(heat_map(&cosines, &keys)?));
+        let heat_map = Value::Matrix(heat_map(&cosines, &keys)?);
+        metrics.add(tag(config.loss, "cosine"), heat_map);
         Ok(())
     }
 }
@@ -160,18 +162,24 @@ pub(crate) fn cosines(products: &Tensor) -> Tensor {
     products * inverse.unsqueeze(0) * inverse.unsqueeze(1)
 }
 
+fn tag(loss: LossKind, what: &str) -> String {
+    format!("gradient_covariance/{}/{what}", loss.name())
+}
+
 /// Mean and negative share of what stands beside the diagonal, and the effective rank.
-fn report(cosines: &Tensor, metrics: &mut Metrics) -> Result<()> {
+fn report(cosines: &Tensor, loss: LossKind, metrics: &mut Metrics) -> Result<()> {
     let count = cosines.size()[0];
     let pairs = (count * (count - 1)) as f64;
     let beside = cosines.to_kind(Kind::Double).fill_diagonal_(0.0, false);
     let sum = |tensor: Tensor| tensor.sum(Kind::Double).double_value(&[]);
-    metrics.scalar("gradient_covariance/mean", sum(beside.shallow_clone()) / pairs);
+    metrics.scalar(tag(loss, "mean"), sum(beside.shallow_clone()) / pairs);
     let negative = sum(beside.lt(0.0).to_kind(Kind::Double)) / pairs;
-    metrics.scalar("gradient_covariance/negative_share", negative);
+    metrics.scalar(tag(loss, "negative_share"), negative);
+    let is_zero = cosines.diagonal(0, 0, 1).eq(0.0).to_kind(Kind::Double);
+    metrics.scalar(tag(loss, "zero_share"), sum(is_zero) / count as f64);
     let (eigenvalues, _) = cosines.to_kind(Kind::Double).f_linalg_eigh("U")?;
     let eigenvalues = Vec::<f64>::try_from(&eigenvalues.clamp_min(0.0))?;
-    metrics.scalar("gradient_covariance/effective_rank", effective_rank(&eigenvalues));
+    metrics.scalar(tag(loss, "effective_rank"), effective_rank(&eigenvalues));
     Ok(())
 }
 
@@ -209,12 +217,13 @@ mod tests {
         ];
         assert_eq!(Vec::<f32>::try_from(&cosines.reshape([-1])).expect("f32"), expected);
         let mut metrics = Metrics::default();
-        report(&cosines, &mut metrics).expect("finite");
+        report(&cosines, LossKind::Primary, &mut metrics).expect("finite");
         let number = |name: &str| {
-            metrics.get_scalar(&format!("gradient_covariance/{name}")).expect("reported")
+            metrics.get_scalar(&format!("gradient_covariance/primary/{name}")).expect("reported")
         };
         assert!((number("mean") + 2.0 / 12.0).abs() < 1e-12);
         assert!((number("negative_share") - 2.0 / 12.0).abs() < 1e-12);
+        assert_eq!(number("zero_share"), 0.25);
         // Eigenvalues 2, 1, 0, 0: shares 2/3 and 1/3.
         let entropy = -(2.0f64 / 3.0) * (2.0f64 / 3.0).ln() - (1.0f64 / 3.0) * (1.0f64 / 3.0).ln();
         assert!((number("effective_rank") - entropy.exp()).abs() < 1e-9);

@@ -24,8 +24,7 @@ use crate::{
 /// reorthogonalisation (Ghorbani et al., 2019; shown by Lyle et al., 2023, figure 2), for each loss as
 /// `hessian/LOSS/..`: `largest` and `smallest` Ritz value, `trace`, `negative_mass` (the share of eigenvalues
 /// below minus the density's bandwidth), and the figure `density`: the quadrature's points spread by normal
-/// distributions of variance `sigma_squared` times the range of eigenvalues (at least 1), on a log axis.
-/// Passes are for evaluation.
+/// distributions, on a log axis. Passes are for evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HessianConfig {
@@ -40,9 +39,9 @@ pub struct HessianConfig {
     pub steps: u32,
     /// Random vectors to begin with; the density is their mean.
     pub draws: u32,
-    /// Relative variance of the spreading distributions.
+    /// Variance of the spreading distributions, of the square of the largest eigenvalue in size.
     pub sigma_squared: f64,
-    /// Points of the figure.
+    /// Points of the figure; at least `2 / sqrt(sigma_squared) + 20`, so that none of the peaks lies between two.
     pub grid: u32,
 }
 
@@ -68,6 +67,9 @@ impl HasSchedule for HessianConfig {
     }
 }
 
+/// Standard deviations that the figure shows beyond the outermost eigenvalues.
+const MARGIN: f64 = 10.0;
+
 /// Looks at the Hessian.
 #[derive(Debug)]
 pub struct Hessian(Scheduled<HessianConfig>);
@@ -84,6 +86,13 @@ impl Hessian {
             if !(1..=most).contains(value) {
                 return Err(format!("`{key}` is {value}, expected 1 to {most}"));
             }
+        }
+        let least = points_needed(*sigma_squared);
+        if f64::from(*grid) < least {
+            return Err(format!(
+                "`grid` is {grid}, expected at least {least}: with `sigma_squared` {sigma_squared} peaks lie \
+                 between its points"
+            ));
         }
         if losses.is_empty() {
             return Err("`losses` is empty, expected probe, primary or both".to_owned());
@@ -120,7 +129,7 @@ impl Probe for Hessian {
                 let start = stream.normal(&[matrix.size()], 1.0).to_device(losses.device());
                 let times = |vector: &_| matrix.times(vector);
                 spectra.push(lanczos(times, &start, config.steps as usize, |step| {
-                    subject.watch.progress("hessian", done + step as u64, total);
+                    subject.watch.tell("hessian", done + step as u64, total)
                 })?);
                 done += u64::from(config.steps);
             }
@@ -153,6 +162,12 @@ fn report(
     metrics.add(format!("hessian/{loss}/density"), Value::Curves(figure));
 }
 
+/// Points of a grid whose steps are not wider than the peaks: over twice the largest eigenvalue in size at most,
+/// and the margins.
+fn points_needed(sigma_squared: f64) -> f64 {
+    (2.0 / sigma_squared.sqrt() + 2.0 * MARGIN).ceil()
+}
+
 fn mass_below(spectrum: &Spectrum, bound: f64) -> f64 {
     let pairs = spectrum.values.iter().zip(&spectrum.weights);
     pairs.filter(|(value, _)| **value < bound).map(|(_, weight)| weight).sum()
@@ -170,8 +185,15 @@ impl<'a> Density<'a> {
     fn of(spectra: &'a [Spectrum], sigma_squared: f64) -> Self {
         let largest = spectra.iter().map(Spectrum::largest).fold(f64::NEG_INFINITY, f64::max);
         let smallest = spectra.iter().map(Spectrum::smallest).fold(f64::INFINITY, f64::min);
-        let sigma = (sigma_squared * (largest - smallest).max(1.0)).sqrt();
-        Self { spectra, sigma, largest, smallest }
+        let density = Self { spectra, sigma: 0.0, largest, smallest };
+        // Where all are 0 there is no scale.
+        let scale = if density.size() > 0.0 { density.size() } else { 1.0 };
+        Self { sigma: sigma_squared.sqrt() * scale, ..density }
+    }
+
+    /// The largest eigenvalue in size.
+    fn size(&self) -> f64 {
+        self.largest.abs().max(self.smallest.abs())
     }
 
     fn at(&self, eigenvalue: f64) -> f64 {
@@ -188,7 +210,7 @@ impl<'a> Density<'a> {
     /// From a little below the smallest eigenvalue to a little above the largest. Below 1e-10 a log axis shows
     /// nothing of interest.
     fn points(&self, count: usize) -> Vec<(f64, f64)> {
-        let margin = 10.0 * self.sigma;
+        let margin = MARGIN * self.sigma;
         let (from, to) = (self.smallest - margin, self.largest + margin);
         let step = (to - from) / count as f64;
         let point = |index: usize| {
@@ -220,7 +242,7 @@ mod tests {
         let mut stream = Seeds::new(0).stream("test");
         let mut one = || {
             let start = stream.normal(&[1000], 1.0);
-            lanczos(|vector| Ok(vector * &values), &start, 20, |_| {}).expect("finite")
+            lanczos(|vector| Ok(vector * &values), &start, 20, |_| Ok(())).expect("finite")
         };
         (0..draws).map(|_| one()).collect()
     }
@@ -230,9 +252,9 @@ mod tests {
         let spectra = spectra(20);
         let density = Density::of(&spectra, 1e-5);
         assert!((density.largest - 3.0).abs() < 1e-5 && (density.smallest + 1.0).abs() < 1e-5);
-        // sigma^2 is 4e-5. A peak of share s has the height s / (sigma sqrt(2 pi)). A draw's share of 10 %
+        // sigma^2 is 1e-5 * 3^2. A peak of share s has the height s / (sigma sqrt(2 pi)). A draw's share of 10 %
         // has a standard deviation of sqrt(2 * .1 * .9 / 1000) = .013, the mean of 20 of .003.
-        let height = 1.0 / (4e-5 * 2.0 * PI).sqrt();
+        let height = 1.0 / (9e-5 * 2.0 * PI).sqrt();
         for (eigenvalue, share) in [(-1.0, 0.1), (0.5, 0.6), (3.0, 0.3)] {
             let found = density.at(eigenvalue) / height;
             assert!((found - share).abs() < 0.02, "{eigenvalue}: {found}, expected {share}");
@@ -253,5 +275,65 @@ mod tests {
         // -100 + 300 + 900; the standard deviation of v^T H v * 1000 is about sqrt(2 * 2950) / sqrt(50) = 11.
         assert!((number("trace") - 1100.0).abs() < 45.0, "{}", number("trace"));
         assert!((number("negative_mass") - 0.1).abs() < 0.01, "{}", number("negative_mass"));
+    }
+
+    /// One Ritz value each with these shares.
+    fn spectrum(values: &[f64], weights: &[f64]) -> Vec<Spectrum> {
+        vec![Spectrum { values: values.to_vec(), weights: weights.to_vec() }]
+    }
+
+    fn reported(spectra: &[Spectrum]) -> Metrics {
+        let mut metrics = Metrics::default();
+        report(spectra, 1000, "probe", &HessianConfig::default(), &mut metrics);
+        metrics
+    }
+
+    fn density(metrics: &Metrics) -> Vec<(f64, f64)> {
+        let curves = metrics.iter().find_map(|(_, value)| match value {
+            Value::Curves(curves) => Some(curves.lines[0].points.clone()),
+            _ => None,
+        });
+        curves.expect("a figure")
+    }
+
+    #[test]
+    fn a_loss_times_a_number_has_the_same_negative_mass_and_peaks() {
+        for scale in [1e-6, 1e-3, 1.0, 1e3, 1e6] {
+            // The third is 0 but for rounding.
+            let values = [-0.5, -0.01, -1e-6, 1.0].map(|value| value * scale);
+            let metrics = reported(&spectrum(&values, &[0.1, 0.2, 0.4, 0.3]));
+            let negative = metrics.get_scalar("hessian/probe/negative_mass").expect("there");
+            assert!((negative - 0.3).abs() < 1e-12, "{scale}: {negative}");
+            let points = density(&metrics);
+            let step = points[1].0 - points[0].0;
+            let mass = |from: f64, to: f64| -> f64 {
+                let within = points.iter().filter(|(x, _)| *x > from * scale && *x < to * scale);
+                within.map(|(_, y)| y * step).sum()
+            };
+            for (from, to, share) in [(-1.0, -0.3, 0.1), (-0.3, 0.5, 0.6), (0.5, 2.0, 0.3)] {
+                let found = mass(from, to);
+                assert!((found - share).abs() < 1e-3, "{scale}: {found}, expected {share}");
+            }
+        }
+    }
+
+    #[test]
+    fn eigenvalues_that_are_all_zero_have_one_peak_of_finite_height() {
+        let points = density(&reported(&spectrum(&[0.0], &[1.0])));
+        let step = points[1].0 - points[0].0;
+        let integral: f64 = points.iter().map(|(_, y)| y * step).sum();
+        assert!((integral - 1.0).abs() < 1e-3, "{integral}");
+    }
+
+    #[test]
+    fn a_grid_coarser_than_the_peaks_is_refused() {
+        let build = |sigma_squared, grid| {
+            let config = HessianConfig { sigma_squared, grid, ..HessianConfig::default() };
+            Hessian::build(config.into())
+        };
+        // 2 / .01 + 20.
+        assert!(build(1e-4, 220).is_ok());
+        let message = build(1e-4, 219).err().expect("refused");
+        assert!(message.contains("`grid`") && message.contains("220"), "{message}");
     }
 }

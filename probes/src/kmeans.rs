@@ -88,6 +88,19 @@ mod tests {
         }
     }
 
+    /// Where Lloyd's rounds end; the rows to begin with are hardly ever the means.
+    #[test]
+    fn every_row_is_in_the_cluster_of_the_nearest_mean() {
+        let mut stream = Seeds::new(0).stream("test");
+        for _ in 0..10 {
+            let rows = stream.normal(&[60, 2], 1.0);
+            let labels = Tensor::from_slice(&clusters(&rows, 4, &mut stream));
+            let means: Vec<Tensor> =
+                (0..4).map(|cluster| mean_of(&rows, &labels, &rows, cluster)).collect();
+            assert!(nearest(&rows, &Tensor::stack(&means, 0)).equal(&labels));
+        }
+    }
+
     #[test]
     fn fewer_different_rows_than_clusters_are_fewer_clusters() {
         let mut stream = Seeds::new(0).stream("test");

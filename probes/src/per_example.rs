@@ -14,6 +14,9 @@ use pliant_core::{
 /// Floats of single examples' gradients that are held at a time.
 const MOST_FLOATS: i64 = 1 << 26;
 
+/// The same where a backward pass for each example makes them: what is not held takes all passes again.
+const MOST_FLOATS_OF_PASSES: i64 = 1 << 28;
+
 /// Inner products of the examples' gradients with respect to all parameters, f32 `[examples, examples]`,
 /// where `losses` f32 `[examples]` came of a traced pass through `model` in which no example looks at
 /// another.
@@ -36,7 +39,7 @@ pub(crate) fn inner_products(model: &Model, taps: &Taps, losses: &Tensor) -> Res
         .filter(|(name, _)| is_missing(name))
         .map(|(_, parameter)| parameter.shallow_clone())
         .collect();
-    add_one_by_one(&mut products, losses, &rest)?;
+    add_one_by_one(&mut products, losses, &rest, MOST_FLOATS_OF_PASSES)?;
     Ok(products)
 }
 
@@ -62,7 +65,8 @@ fn add(products: &mut Tensor, model: &Model, one: &Traced, arrived: &Tensor) {
         // [examples, places, inputs] and [examples, places, units].
         Traced::Dense { input, .. } => {
             let read = |from: i64, count: i64| input.narrow(0, from, count);
-            add_products(products, &arrived.transpose(1, 2), input.size()[2], read);
+            let arrived = arrived.transpose(1, 2);
+            add_products(products, &arrived, input.size()[2], MOST_FLOATS, read);
         }
         Traced::Convolution { input, weight, stride, padding, .. } => {
             let size = model.variables().get(weight).expect("a traced parameter").size();
@@ -74,7 +78,8 @@ fn add(products: &mut Tensor, model: &Model, one: &Traced, arrived: &Tensor) {
                 some.im2col(sides, [1, 1], [*padding; 2], [*stride; 2]).transpose(1, 2)
             };
             let examples = arrived.size()[0];
-            add_products(products, &arrived.reshape([examples, units, -1]), columns, read);
+            let arrived = arrived.reshape([examples, units, -1]);
+            add_products(products, &arrived, columns, MOST_FLOATS, read);
         }
         Traced::Elementwise { view, factor, .. } => {
             let each = factor.as_ref().map_or_else(|| arrived.shallow_clone(), |it| arrived * it);
@@ -85,16 +90,18 @@ fn add(products: &mut Tensor, model: &Model, one: &Traced, arrived: &Tensor) {
 }
 
 /// Adds the inner products of `arrived[i] @ read[i]`, where `arrived` is f32 `[examples, units, places]` and
-/// `read(from, count)` gives f32 `[count, places, columns]`; a few units and examples at a time.
+/// `read(from, count)` gives f32 `[count, places, columns]`; as many units and examples at a time as do not need
+/// more than `most` floats.
 fn add_products(
     products: &mut Tensor,
     arrived: &Tensor,
     columns: i64,
+    most: i64,
     read: impl Fn(i64, i64) -> Tensor,
 ) {
     let [examples, units, places] = [0, 1, 2].map(|dimension| arrived.size()[dimension]);
-    let units_at_once = (MOST_FLOATS / (examples * columns)).clamp(1, units);
-    let examples_at_once = (MOST_FLOATS / (places * columns)).clamp(1, examples);
+    let units_at_once = (most / (examples * columns)).clamp(1, units);
+    let examples_at_once = (most / (places * columns)).clamp(1, examples);
     for unit in (0..units).step_by(units_at_once as usize) {
         let some_units = arrived.narrow(1, unit, units_at_once.min(units - unit));
         let part = |from: usize| {
@@ -121,17 +128,26 @@ fn summed_to(each: &Tensor, view: &[i64]) -> Tensor {
     each.sum_dim_intlist(dimensions, true, Kind::Float)
 }
 
-/// A backward pass for each example.
-fn add_one_by_one(products: &mut Tensor, losses: &Tensor, parameters: &[Tensor]) -> Result<()> {
-    if parameters.is_empty() {
-        return Ok(());
+/// A backward pass for each example, and again for each part of the parameters of which `most` floats hold all
+/// examples' gradients.
+fn add_one_by_one(
+    products: &mut Tensor,
+    losses: &Tensor,
+    parameters: &[Tensor],
+    most: i64,
+) -> Result<()> {
+    let examples = losses.size()[0];
+    let total: i64 = parameters.iter().map(|parameter| parameter.numel() as i64).sum();
+    let at_once = (most / examples).clamp(1, total.max(1));
+    for from in (0..total).step_by(at_once as usize) {
+        let count = at_once.min(total - from);
+        let own = Tensor::empty([examples, count], (Kind::Float, losses.device()));
+        for example in 0..examples {
+            let row = flat(&gradients(&losses.get(example), parameters)?, parameters);
+            no_grad(|| own.get(example).copy_(&row.narrow(0, from, count)));
+        }
+        no_grad(|| *products += own.matmul(&own.transpose(0, 1)));
     }
-    let mut rows = Vec::new();
-    for example in 0..losses.size()[0] {
-        rows.push(flat(&gradients(&losses.get(example), parameters)?, parameters));
-    }
-    let own = Tensor::stack(&rows, 0);
-    no_grad(|| *products += own.matmul(&own.transpose(0, 1)));
     Ok(())
 }
 
@@ -146,4 +162,52 @@ pub(crate) fn flat(gradients: &[Tensor], parameters: &[Tensor]) -> Tensor {
     };
     let all: Vec<Tensor> = gradients.iter().zip(parameters).map(one).collect();
     Tensor::cat(&all, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use pliant_core::{seeds::Seeds, tch::Device};
+
+    use super::*;
+
+    fn zeros(examples: i64) -> Tensor {
+        Tensor::zeros([examples, examples], (Kind::Float, Device::Cpu))
+    }
+
+    #[test]
+    fn units_and_examples_in_parts_give_what_all_at_once_do() {
+        let mut stream = Seeds::new(0).stream("test");
+        let [examples, units, places, columns] = [5, 7, 3, 4];
+        let arrived = stream.normal(&[examples, units, places], 1.0);
+        let input = stream.normal(&[examples, places, columns], 1.0);
+        let whole = arrived.bmm(&input).flatten(1, -1);
+        let expected = whole.matmul(&whole.transpose(0, 1));
+        // One unit and one example, two units (of 20 floats each) and three examples (of 12), all.
+        for most in [1, 40, 1000] {
+            let mut products = zeros(examples);
+            let read = |from: i64, count: i64| input.narrow(0, from, count);
+            add_products(&mut products, &arrived, columns, most, read);
+            let off = (&products - &expected).abs().max().double_value(&[]);
+            assert!(off < 1e-4, "{most} floats: off by {off}");
+        }
+    }
+
+    #[test]
+    fn parameters_in_parts_give_what_all_at_once_do() {
+        let mut stream = Seeds::new(0).stream("test");
+        let parameters = [stream.normal(&[3, 2], 1.0), stream.normal(&[5], 1.0)]
+            .map(|parameter| parameter.set_requires_grad(true));
+        let inputs = [stream.normal(&[4, 6], 1.0), stream.normal(&[4, 5], 1.0)];
+        // Linear in the parameters: the gradients are the inputs.
+        let losses = inputs[0].mv(&parameters[0].reshape([-1])) + inputs[1].mv(&parameters[1]);
+        let whole = Tensor::cat(&inputs, 1);
+        let expected = whole.matmul(&whole.transpose(0, 1));
+        // One of eleven at a time, three, all.
+        for most in [1, 15, 1000] {
+            let mut products = zeros(4);
+            add_one_by_one(&mut products, &losses, &parameters, most).expect("finite");
+            let off = (&products - &expected).abs().max().double_value(&[]);
+            assert!(off < 1e-4, "{most} floats: off by {off}");
+        }
+    }
 }

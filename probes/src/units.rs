@@ -19,8 +19,12 @@ use crate::batch::check_batch;
 /// `dead`: zero on the whole batch;
 /// `dormant_0.025`, `dormant_0.1`: activity at most that times the layer's mean (Sokar et al., 2023,
 /// equation 1);
-/// `saturated`: at 0.99 of the activation's bound or beyond on the whole batch (tanh, fourier);
-/// `linear`: positive on the whole batch, where a relu is linear (Lyle et al., 2024).
+/// `saturated`, of activations with a bound (tanh, fourier): one of the unit's outputs is at 0.99 of the bound
+/// or beyond on the whole batch;
+/// `linear`, of rectifiers (relu, leaky_relu, crelu): one of the unit's outputs is positive on the whole batch
+/// (Lyle et al., 2024).
+/// Networks whose activation gives one of the last two no meaning do not report it; nor do layers without an
+/// activation, as the tokens of a transformer.
 /// `units/score/LAYER` is the histogram of the units' shares of their layer's mean activity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -107,75 +111,87 @@ fn scores(layer: &HiddenLayer, activation: &Tensor) -> Vec<f64> {
     activity.iter().map(|unit| if mean == 0.0 { 0.0 } else { unit / mean }).collect()
 }
 
-/// Units of a layer or of the whole network, and those of which something holds.
+/// What holds of how many units of a layer or of the whole network, in the order in which it is reported.
 #[derive(Debug, Default, PartialEq)]
-struct Counts {
-    units: usize,
-    /// In the order in which they are reported.
-    holds: Vec<(String, usize)>,
+struct Counts(Vec<Held>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Held {
+    what: String,
+    count: usize,
+    /// Units of which it can be said.
+    of: usize,
 }
 
 impl Counts {
     fn of(layer: &HiddenLayer, activation: &Tensor, scores: &[f64], taus: &[f64]) -> Self {
         let batch = activation.size()[0];
         let by_unit = activation.reshape([batch, layer.copies, layer.units, -1]);
-        // All copies, observations and places.
-        let count = |holds: Tensor| {
-            let units = holds.all_dims([0i64, 1, 3].as_slice(), false);
-            units.sum(Kind::Int64).int64_value(&[]) as usize
-        };
-        let dormant = |tau: &f64| {
-            (format!("dormant_{tau}"), scores.iter().filter(|score| **score <= *tau).count())
-        };
-        let saturated = layer.bound.map_or(0, |bound| count(by_unit.abs().ge(SATURATION * bound)));
-        let mut holds = vec![("dead".to_owned(), count(by_unit.eq(0.0)))];
-        holds.extend(taus.iter().map(dormant));
-        holds.push(("saturated".to_owned(), saturated));
-        holds.push(("linear".to_owned(), count(by_unit.gt(0.0))));
-        Self { units: scores.len(), holds }
+        // Bool [copies, units]: on all observations, at all places.
+        let always = |holds: Tensor| holds.all_dims([0i64, 3].as_slice(), false);
+        let count = |units: Tensor| units.sum(Kind::Int64).int64_value(&[]) as usize;
+        let of_any_copy = |holds: Tensor| count(always(holds).any_dim(0, false));
+        let mut holds = Vec::new();
+        let mut hold = |what: String, count| holds.push(Held { what, count, of: scores.len() });
+        hold("dead".to_owned(), count(always(by_unit.eq(0.0)).all_dim(0, false)));
+        for tau in taus {
+            let dormant = scores.iter().filter(|score| **score <= *tau).count();
+            hold(format!("dormant_{tau}"), dormant);
+        }
+        if let Some(bound) = layer.bound {
+            hold("saturated".to_owned(), of_any_copy(by_unit.abs().ge(SATURATION * bound)));
+        }
+        if layer.is_rectified {
+            hold("linear".to_owned(), of_any_copy(by_unit.gt(0.0)));
+        }
+        Self(holds)
     }
 
     fn add(&mut self, other: &Self) {
-        self.units += other.units;
-        if self.holds.is_empty() {
-            self.holds.clone_from(&other.holds);
-        } else {
-            for ((_, total), (_, count)) in self.holds.iter_mut().zip(&other.holds) {
-                *total += count;
+        for held in &other.0 {
+            match self.0.iter_mut().find(|total| total.what == held.what) {
+                Some(total) => {
+                    (total.count, total.of) = (total.count + held.count, total.of + held.of);
+                }
+                None => self.0.push(held.clone()),
             }
         }
     }
 
     fn report(&self, place: &str, metrics: &mut Metrics) {
-        for (what, count) in &self.holds {
-            metrics.scalar(format!("units/{what}{place}"), *count as f64 / self.units as f64);
+        for Held { what, count, of } in &self.0 {
+            metrics.scalar(format!("units/{what}{place}"), *count as f64 / *of as f64);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use pliant_core::network::{Activation, ActivationFunction};
+
     use super::*;
 
-    fn layer(units: i64, copies: i64, bound: Option<f64>) -> HiddenLayer {
+    fn layer(units: i64, activation: Activation) -> HiddenLayer {
         HiddenLayer {
             name: "layer".to_owned(),
             units,
-            copies,
-            bound,
+            copies: activation.copies(),
+            bound: activation.bound(),
+            is_rectified: activation.is_rectifier(),
             is_residual: false,
             incoming: Vec::new(),
             outgoing: Vec::new(),
         }
     }
 
-    /// Shares in the order dead, dormant at each tau, saturated, linear.
-    fn counts(layer: &HiddenLayer, activation: &[f32], shape: &[i64], taus: &[f64]) -> Vec<usize> {
+    fn counts(layer: &HiddenLayer, activation: &[f32], shape: &[i64], taus: &[f64]) -> Counts {
         let activation = Tensor::from_slice(activation).reshape(shape);
         let scores = scores(layer, &activation);
-        let counts = Counts::of(layer, &activation, &scores, taus);
-        assert_eq!(counts.units, layer.units as usize);
-        counts.holds.into_iter().map(|(_, count)| count).collect()
+        Counts::of(layer, &activation, &scores, taus)
+    }
+
+    fn held(counts: &Counts) -> Vec<(&str, usize)> {
+        counts.0.iter().map(|held| (held.what.as_str(), held.count)).collect()
     }
 
     #[test]
@@ -183,28 +199,82 @@ mod tests {
         // Two observations of five units with mean activities 4, 0, 3, 1, 2: their mean is 2, the scores
         // 2, 0, 1.5, .5, 1.
         let activation = [8.0, 0.0, 3.0, -2.0, 2.0, 0.0, 0.0, 3.0, 0.0, 2.0];
-        let counts = |taus: &[f64]| counts(&layer(5, 1, None), &activation, &[2, 5], taus);
-        assert_eq!(counts(&[0.0, 0.49, 0.5, 1.0]), [1, 1, 1, 2, 3, 0, 2]);
+        let counts =
+            counts(&layer(5, Activation::LeakyRelu), &activation, &[2, 5], &[0.0, 0.49, 0.5, 1.0]);
+        let dormant = [("dormant_0", 1), ("dormant_0.49", 1), ("dormant_0.5", 2), ("dormant_1", 3)];
+        assert_eq!(held(&counts), [&[("dead", 1)], &dormant[..], &[("linear", 2)]].concat());
     }
 
     #[test]
     fn a_channel_counts_with_all_its_pixels_and_copies() {
-        // One observation, two copies of two units of two pixels. Unit 0: 1 and 2, then 0 and 0; unit 1:
-        // 3 and 4, then 5 and 6. Only unit 1 is positive everywhere.
-        let activation = [1.0, 2.0, 3.0, 4.0, 0.0, 0.0, 5.0, 6.0];
-        assert_eq!(counts(&layer(2, 2, None), &activation, &[1, 4, 2], &[0.3]), [0, 1, 0, 1]);
+        // One observation, two copies of three units of two pixels. Unit 0: 1 and 2, then 0 and 0: linear.
+        // Unit 1: 3 and 0, then 0 and 6: on neither side throughout. Unit 2: dead.
+        let activation = [1.0, 2.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 6.0, 0.0, 0.0];
+        let counts = counts(&layer(3, Activation::Crelu), &activation, &[1, 6, 2], &[]);
+        assert_eq!(held(&counts), [("dead", 1), ("linear", 1)]);
+    }
+
+    #[test]
+    fn a_crelu_unit_whose_input_keeps_its_sign_is_linear() {
+        // Inputs of two observations: 1 and 2, -1 and -3, 1 and -1.
+        let input = Tensor::from_slice(&[1.0f32, -1.0, 1.0, 2.0, -3.0, -1.0]).reshape([2, 3]);
+        let outputs = Vec::<f32>::try_from(&Activation::Crelu.apply(&input).reshape([-1]));
+        let outputs = outputs.expect("f32");
+        let counts = counts(&layer(3, Activation::Crelu), &outputs, &[2, 6], &[]);
+        assert_eq!(held(&counts), [("dead", 0), ("linear", 2)]);
     }
 
     #[test]
     fn a_bounded_unit_is_saturated_if_it_never_leaves_its_bounds() {
         let activation = [0.995, -1.0, 0.5, -0.999, 1.0, 0.999];
-        assert_eq!(counts(&layer(3, 1, Some(1.0)), &activation, &[2, 3], &[]), [0, 2, 1]);
-        assert_eq!(counts(&layer(3, 1, None), &activation, &[2, 3], &[]), [0, 0, 1]);
+        let tanh = counts(&layer(3, Activation::Tanh), &activation, &[2, 3], &[]);
+        assert_eq!(held(&tanh), [("dead", 0), ("saturated", 2)]);
+    }
+
+    /// Sine and cosine are never both at their bound: sin^2 + cos^2 = 1.
+    #[test]
+    fn a_fourier_unit_is_saturated_if_its_sine_or_its_cosine_stays_there() {
+        // Sines and cosines of two observations: unit 0 stays at cosine 1, unit 1 at sine -1, unit 2 goes
+        // from sine 1 to cosine 1.
+        let activation = [0.0, -1.0, 1.0, 1.0, 0.0, 0.0, 0.1, -0.995, 0.0, 0.995, 0.1, 1.0];
+        let fourier = counts(&layer(3, Activation::Fourier), &activation, &[2, 6], &[]);
+        assert_eq!(held(&fourier), [("dead", 0), ("saturated", 2)]);
+    }
+
+    #[test]
+    fn what_has_no_meaning_for_an_activation_is_left_out() {
+        let held_of = |activation: Activation| {
+            let shape = [1, activation.copies()];
+            let outputs = vec![1.0; shape[1] as usize];
+            let counts = counts(&layer(1, activation), &outputs, &shape, &[]);
+            held(&counts).iter().skip(1).map(|(what, _)| (*what).to_owned()).collect::<Vec<_>>()
+        };
+        for rectifier in [Activation::Relu, Activation::LeakyRelu, Activation::Crelu] {
+            assert_eq!(held_of(rectifier), ["linear"], "{rectifier:?}");
+        }
+        for bounded in [Activation::Tanh, Activation::Fourier] {
+            assert_eq!(held_of(bounded), ["saturated"], "{bounded:?}");
+        }
+        assert!(held_of(Activation::Gelu).is_empty());
+    }
+
+    #[test]
+    fn shares_of_the_whole_network_are_of_the_units_that_can_have_them() {
+        let mut whole = Counts::default();
+        whole.add(&counts(&layer(1, Activation::Gelu), &[1.0], &[1, 1], &[]));
+        whole.add(&counts(&layer(2, Activation::Relu), &[1.0, 0.0], &[1, 2], &[]));
+        whole.add(&counts(&layer(2, Activation::Relu), &[1.0, 1.0], &[1, 2], &[]));
+        let mut metrics = Metrics::default();
+        whole.report("", &mut metrics);
+        assert_eq!(metrics.get_scalar("units/dead"), Some(0.2));
+        assert_eq!(metrics.get_scalar("units/linear"), Some(0.75));
+        assert_eq!(metrics.get_scalar("units/saturated"), None);
     }
 
     #[test]
     fn a_silent_layer_is_all_dead_and_dormant() {
-        assert_eq!(counts(&layer(3, 1, None), &[0.0; 6], &[2, 3], &[0.0]), [3, 3, 0, 0]);
+        let counts = counts(&layer(3, Activation::Relu), &[0.0; 6], &[2, 3], &[0.0]);
+        assert_eq!(held(&counts), [("dead", 3), ("dormant_0", 3), ("linear", 0)]);
     }
 
     #[test]

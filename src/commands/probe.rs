@@ -1,5 +1,7 @@
 //! `pliant probe`
 
+mod file;
+
 use std::{collections::BTreeMap, path::Path};
 
 use pliant_core::{
@@ -10,7 +12,7 @@ use pliant_core::{
     registry::Plugins,
     seeds::{Seeds, Stream},
     sink::Sink,
-    tch::{Device, Kind, Tensor},
+    tch::Tensor,
 };
 use serde_json::json;
 
@@ -41,7 +43,10 @@ pub fn run(args: &ProbeArgs, plugins: &Plugins) -> Outcome {
             load_replay(&mut experiment, &paths)?;
             None
         }
-        file => Some(transitions(Path::new(file)).map_err(Failure::Input)?),
+        file => {
+            let spec = experiment.agent.learner().online.spec();
+            Some(file::transitions(Path::new(file), spec).map_err(Failure::Input)?)
+        }
     };
     let mut sinks = None;
     let mut rows = Vec::new();
@@ -176,37 +181,6 @@ impl ProbeData for FromFile<'_> {
     }
 }
 
-/// Reads a safetensors file with `s_tm1`, `s_t` u8 `[n, channels, height, width]`, `a_tm1` i64 `[n]`, `r_t`,
-/// `discount_t` f32 `[n]`.
-fn transitions(path: &Path) -> Result<Transitions, String> {
-    let failed = |error: &dyn std::fmt::Display| format!("--data {}: {error}", path.display());
-    let all = Tensor::read_safetensors(path).map_err(|error| failed(&error))?;
-    let all: BTreeMap<String, Tensor> = all.into_iter().collect();
-    let one = |name: &str, kind: Kind, dimensions: usize| {
-        let tensor = all.get(name).ok_or_else(|| failed(&format!("`{name}` is not there")))?;
-        if tensor.kind() != kind || tensor.dim() != dimensions {
-            let (kind_is, size) = (tensor.kind(), tensor.size());
-            return Err(failed(&format!(
-                "`{name}` is {kind_is:?} {size:?}, expected {kind:?} of {dimensions} dimensions"
-            )));
-        }
-        Ok(tensor.to_device(Device::Cpu))
-    };
-    let read = Transitions {
-        s_tm1: one("s_tm1", Kind::Uint8, 4)?,
-        a_tm1: one("a_tm1", Kind::Int64, 1)?,
-        r_t: one("r_t", Kind::Float, 1)?,
-        discount_t: one("discount_t", Kind::Float, 1)?,
-        s_t: one("s_t", Kind::Uint8, 4)?,
-    };
-    let count = read.a_tm1.size()[0];
-    let lengths = [&read.s_tm1, &read.r_t, &read.discount_t, &read.s_t];
-    if count == 0 || lengths.iter().any(|tensor| tensor.size()[0] != count) {
-        return Err(failed(&"its tensors differ in length, or are empty"));
-    }
-    Ok(read)
-}
-
 /// Where the measurements go: TensorBoard and figures, below `reprobe/`.
 struct Sinks(Vec<Box<dyn Sink>>);
 
@@ -239,14 +213,19 @@ fn scalars(metrics: &Metrics) -> impl Iterator<Item = (&str, f64)> {
     })
 }
 
+/// True of `area/name/layer`, not of `area/loss/name`.
+fn is_of_a_layer(tag: &str) -> bool {
+    let by_loss = ["gradient_covariance/", "hessian/", "sharpness/"];
+    tag.matches('/').count() > 1 && !by_loss.iter().any(|area| tag.starts_with(area))
+}
+
 /// A row for each number of the whole network, a column for each checkpoint.
 fn as_table(rows: &[(pliant_core::clock::Clock, Metrics)]) -> String {
     let mut header = vec!["update".to_owned()];
     header.extend(rows.iter().map(|(clock, _)| clock.updates.to_string()));
     let mut tags: Vec<&str> = Vec::new();
     for (tag, _) in rows.iter().flat_map(|(_, metrics)| scalars(metrics)) {
-        let is_of_a_layer = tag.matches('/').count() > 1 && !tag.starts_with("hessian/");
-        if !is_of_a_layer && !tags.contains(&tag) {
+        if !is_of_a_layer(tag) && !tags.contains(&tag) {
             tags.push(tag);
         }
     }

@@ -16,8 +16,8 @@ use pliant_core::{
 use super::at;
 use crate::plot;
 
-/// Writes `figures/AREA/NAME/<updates>.svg` with a `.csv` of the same name for curves, `.png` and `.npy` for
-/// matrices.
+/// Writes `figures/AREA/NAME/<updates>_<frames>.svg` with a `.csv` of the same name for curves, `.png` and `.npy`
+/// for matrices. A probe that measures by frames can do so twice between two updates.
 pub struct FigureSink {
     folder: PathBuf,
 }
@@ -31,7 +31,7 @@ impl FigureSink {
     fn write(&self, tag: &str, clock: &Clock, extension: &str, bytes: &[u8]) -> Result<()> {
         let folder = self.folder.join(tag);
         fs::create_dir_all(&folder).map_err(at(&folder))?;
-        let path = folder.join(format!("{:09}.{extension}", clock.updates));
+        let path = folder.join(format!("{:09}_{:011}.{extension}", clock.updates, clock.frames));
         Ok(fs::write(&path, bytes).map_err(at(&path))?)
     }
 
@@ -119,19 +119,35 @@ mod tests {
         let (range, label) = ((-1.0, 1.0), "transition".to_owned());
         let matrix = Matrix { rows: 1, columns: 2, values: vec![0.5, -0.5], range, label };
         metrics.add("gradients/cosine", Value::Matrix(matrix));
-        let clock = Clock { updates: 42, ..Clock::default() };
+        let clock = Clock { updates: 42, frames: 168, ..Clock::default() };
         FigureSink::new(folder.path()).write_all(&clock, &metrics);
         let read = |name: &str| fs::read(folder.path().join("figures").join(name)).expect(name);
-        let csv = String::from_utf8(read("hessian/density/000000042.csv")).expect("text");
+        let csv =
+            String::from_utf8(read("hessian/density/000000042_00000000168.csv")).expect("text");
         assert_eq!(csv, "line,x,y,low,high\n\"a\",1,2,1,3\n\"a\",2,3.5,2,4\n");
-        assert!(read("hessian/density/000000042.svg").starts_with(b"<"));
-        assert!(read("gradients/cosine/000000042.png").starts_with(b"\x89PNG"));
+        assert!(read("hessian/density/000000042_00000000168.svg").starts_with(b"<"));
+        assert!(read("gradients/cosine/000000042_00000000168.png").starts_with(b"\x89PNG"));
         let array: ndarray::Array2<f32> = {
             use ndarray_npy::ReadNpyExt as _;
-            ndarray::Array2::read_npy(read("gradients/cosine/000000042.npy").as_slice())
+            ndarray::Array2::read_npy(read("gradients/cosine/000000042_00000000168.npy").as_slice())
                 .expect("an array")
         };
         assert_eq!(array, ndarray::array![[0.5, -0.5]]);
+    }
+
+    #[test]
+    fn two_measurements_at_one_update_are_two_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for frames in [100, 200] {
+            let mut metrics = Metrics::default();
+            let (range, label) = ((0.0, 1.0), "transition".to_owned());
+            let matrix = Matrix { rows: 1, columns: 1, values: vec![1.0], range, label };
+            metrics.add("gradients/cosine", Value::Matrix(matrix));
+            let clock = Clock { updates: 42, frames, ..Clock::default() };
+            FigureSink::new(folder.path()).write_all(&clock, &metrics);
+        }
+        let written = fs::read_dir(folder.path().join("figures/gradients/cosine")).expect("made");
+        assert_eq!(written.count(), 4, "a picture and an array each");
     }
 
     impl FigureSink {

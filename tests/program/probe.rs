@@ -82,6 +82,47 @@ fn transitions_can_come_from_a_file_and_bad_ones_are_refused() {
 }
 
 #[test]
+fn transitions_that_do_not_fit_the_network_are_refused_by_name() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    run_with_checkpoints(folder.path(), &["--set", "checkpoint.replay=false"]);
+    let pictures = |height, width| {
+        tch::Tensor::full([8, 1, height, width], 7, (tch::Kind::Uint8, tch::Device::Cpu))
+    };
+    let numbers = || tch::Tensor::ones([8], (tch::Kind::Float, tch::Device::Cpu));
+    let actions = || tch::Tensor::zeros([8], (tch::Kind::Int64, tch::Device::Cpu));
+    let with = |tensor: tch::Tensor, value: f64| {
+        let _ = tensor.get(3).fill_(value);
+        tensor
+    };
+    let cases = [
+        ("s_tm1", pictures(28, 27), "[1, 28, 27]"),
+        ("s_t", pictures(29, 28), "[1, 29, 28]"),
+        ("a_tm1", with(actions(), 10.0), "is 10, expected 0 to 9"),
+        ("a_tm1", with(actions(), -1.0), "is -1, expected 0 to 9"),
+        ("r_t", with(numbers(), f64::NAN), "NaN"),
+        ("discount_t", with(numbers(), f64::INFINITY), "inf"),
+    ];
+    for (bad, tensor, word) in cases {
+        let mut tensors = vec![
+            ("s_tm1", pictures(28, 28)),
+            ("s_t", pictures(28, 28)),
+            ("a_tm1", actions()),
+            ("r_t", numbers()),
+            ("discount_t", numbers()),
+        ];
+        tensors.retain(|(name, _)| *name != bad);
+        tensors.push((bad, tensor));
+        let path = folder.path().join("data");
+        tch::Tensor::write_safetensors(&tensors, path).expect("written");
+        let args = ["probe", "run", "--probe", "norms:batch_size=8", "--data", "data"];
+        let ran = pliant(folder.path(), &args);
+        assert_eq!(ran.code, Some(2), "{bad}: {}{}", ran.out, ran.err);
+        assert!(ran.err.contains(&format!("`{bad}`")) && ran.err.contains(word), "{}", ran.err);
+        assert!(!ran.err.contains("panicked"), "{bad}: {}", ran.err);
+    }
+}
+
+#[test]
 fn a_probe_that_cannot_measure_here_is_refused_before_the_first_frame() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let args = ["train", "atari_cpu", "--out", "run", "--device", "cpu", "--probe", "q_error"];

@@ -147,6 +147,7 @@ impl<'a, 's> Maker<'a, 's> {
             units,
             copies: self.copies(),
             bound: self.activation.bound(),
+            is_rectified: self.activation.is_rectifier(),
             is_residual: false,
             incoming: parts.iter().map(|part| self.name(name, part)).collect(),
             outgoing: Vec::new(),

@@ -106,6 +106,7 @@ fn layers_know_what_feeds_and_what_reads_them() {
     let model = model(nature(), [4, 84, 84], 18, Some(norm));
     let layer = |name: &str, units, next: &str| HiddenLayer {
         bound: None,
+        is_rectified: true,
         name: name.to_owned(),
         units,
         copies: 1,

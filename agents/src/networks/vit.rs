@@ -119,6 +119,7 @@ impl Architecture for Vit {
             is_residual: true,
             copies: 1,
             bound: None,
+            is_rectified: false,
             ..maker.describe("patch", width, &["weight", "bias"])
         }];
         let blocks = (1..=config.depth)
@@ -130,6 +131,7 @@ impl Architecture for Vit {
             units: width,
             copies: 1,
             bound: None,
+            is_rectified: false,
             is_residual: true,
             incoming: norm.names.to_vec(),
             outgoing: Vec::new(),

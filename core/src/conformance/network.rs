@@ -50,7 +50,8 @@ impl Architecture for Perceptron {
             .map_or(1, |planned| if planned.keeps_outputs { planned.function.copies() } else { 1 });
         let activation = planned
             .map_or_else(|| Arc::new(Activation::Relu) as Arc<_>, |planned| planned.function);
-        let (units, copies, bound) = (UNITS / divisor, activation.copies(), activation.bound());
+        let (units, copies) = (UNITS / divisor, activation.copies());
+        let (bound, is_rectified) = (activation.bound(), activation.is_rectifier());
         let pixels = spec.observation.iter().product();
         let dense1 = Linear::new("dense1", pixels, units, variables);
         let dense2 = Linear::new("dense2", units * copies, units, variables);
@@ -59,7 +60,17 @@ impl Architecture for Perceptron {
             let incoming = ["weight", "bias"].map(|part| format!("{name}/{part}")).to_vec();
             let outgoing = vec![format!("{reader}/weight")];
             let name = name.to_owned();
-            HiddenLayer { name, units, copies, bound, is_residual: false, incoming, outgoing }
+            let is_residual = false;
+            HiddenLayer {
+                name,
+                units,
+                copies,
+                bound,
+                is_rectified,
+                is_residual,
+                incoming,
+                outgoing,
+            }
         });
         Ok(Box::new(PerceptronNetwork { dense: [dense1, dense2], output, activation, hidden }))
     }

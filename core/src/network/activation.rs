@@ -20,6 +20,12 @@ pub trait ActivationFunction: fmt::Debug + Send + Sync {
     fn bound(&self) -> Option<f64> {
         None
     }
+
+    /// True if an output above 0 is linear in the input there, and one below is not in the same way: a
+    /// rectifier. A unit of which one output never leaves that side is a linear one.
+    fn is_rectifier(&self) -> bool {
+        false
+    }
 }
 
 /// The activations that come with pliant.
@@ -59,6 +65,13 @@ impl ActivationFunction for Activation {
         match self {
             Self::Tanh | Self::Fourier => Some(1.0),
             Self::Relu | Self::Gelu | Self::LeakyRelu | Self::Crelu => None,
+        }
+    }
+
+    fn is_rectifier(&self) -> bool {
+        match self {
+            Self::Relu | Self::LeakyRelu | Self::Crelu => true,
+            Self::Gelu | Self::Tanh | Self::Fourier => false,
         }
     }
 

@@ -27,6 +27,7 @@ mod tests {
     fn layer(units: i64, copies: i64) -> HiddenLayer {
         HiddenLayer {
             bound: None,
+            is_rectified: false,
             name: "layer".to_owned(),
             units,
             copies,

@@ -141,6 +141,12 @@ impl Optimizer for Adam {
         self.config.learning_rate
     }
 
+    /// `(2 + 2 beta1) / ((1 - beta1) lr)` (Cohen et al., 2022): the mean gradient takes `1 - beta1` of each.
+    fn stability_threshold(&self) -> Option<f64> {
+        let AdamConfig { beta1, learning_rate, .. } = self.config;
+        Some((2.0 + 2.0 * beta1) / ((1.0 - beta1) * learning_rate))
+    }
+
     fn weight_decay(&self) -> f64 {
         self.config.weight_decay
     }

@@ -7,7 +7,7 @@ use tch::{Tensor, no_grad};
 use super::{
     Moments, Optimizer,
     fused::{parts, split},
-    load_rate, save_rate,
+    heavy_ball_threshold, load_rate, save_rate,
 };
 use crate::{
     error::Result,
@@ -167,6 +167,10 @@ impl Optimizer for RmsProp {
 
     fn learning_rate(&self) -> f64 {
         self.config.learning_rate
+    }
+
+    fn stability_threshold(&self) -> Option<f64> {
+        Some(heavy_ball_threshold(self.config.momentum, self.config.learning_rate))
     }
 
     fn set_learning_rate(&mut self, learning_rate: f64) {

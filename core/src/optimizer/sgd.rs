@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Moments, Optimizer, load_rate, save_rate};
+use super::{Moments, Optimizer, heavy_ball_threshold, load_rate, save_rate};
 use crate::{
     error::Result,
     ranges,
@@ -81,6 +81,10 @@ impl Optimizer for Sgd {
 
     fn learning_rate(&self) -> f64 {
         self.config.learning_rate
+    }
+
+    fn stability_threshold(&self) -> Option<f64> {
+        Some(heavy_ball_threshold(self.config.momentum, self.config.learning_rate))
     }
 
     fn set_learning_rate(&mut self, learning_rate: f64) {

@@ -174,6 +174,13 @@ impl ActivationFunction for GuardedActivation {
         })
     }
 
+    fn is_rectifier(&self) -> bool {
+        panic_text(|| self.function.is_rectifier()).unwrap_or_else(|text| {
+            put(&self.pending, text);
+            false
+        })
+    }
+
     fn copies(&self) -> i64 {
         panic_text(|| self.function.copies()).unwrap_or_else(|text| {
             put(&self.pending, text);

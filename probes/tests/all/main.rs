@@ -1,8 +1,10 @@
 //! Probes on agents with their replay.
 
+mod by_hand;
 mod common;
 mod fitting;
 mod hessian;
+mod linear;
 mod per_example;
 mod plasticity;
 mod registry;

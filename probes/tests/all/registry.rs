@@ -68,6 +68,31 @@ fn every_probe_measures_and_leaves_the_learner_as_it_was() {
 }
 
 #[test]
+fn two_probes_of_one_kind_with_different_losses_leave_no_number_of_the_same_name() {
+    let (agent, clock, plugins) = (small(40), Clock::default(), plugins());
+    for kind in ["gradient_covariance", "hessian", "sharpness"] {
+        let mut metrics = Metrics::default();
+        for loss in ["probe", "primary"] {
+            let setting = match kind {
+                "hessian" => format!("losses = [\"{loss}\"]\nsteps = 3"),
+                _ => format!("loss = \"{loss}\""),
+            };
+            let settings = format!("batch_size = 8\n{setting}").parse().expect("TOML");
+            let kind = plugins.probes.get(kind).expect("registered");
+            let mut probe = kind.build(&settings).expect("valid settings");
+            let mut stream = Seeds::new(0).stream("probe");
+            let subject = subject(agent.as_ref(), &clock);
+            probe.measure(&subject, &mut stream, &mut metrics).expect("measures");
+        }
+        let mut tags: Vec<&str> = metrics.iter().map(|(tag, _)| tag).collect();
+        let count = tags.len();
+        tags.sort_unstable();
+        tags.dedup();
+        assert_eq!(tags.len(), count, "{kind}: {tags:?}");
+    }
+}
+
+#[test]
 fn every_probe_draws_from_its_own_stream_alone() {
     let (agent, clock) = (small(2100), Clock::default());
     for (name, mut probe) in probes() {

@@ -1,0 +1,165 @@
+//! Probes of a linear network, against numbers worked by hand.
+
+use pliant_core::{
+    clock::Clock,
+    learner::Learner,
+    metrics::{Metrics, Value},
+    probe::Subject,
+    seeds::Seeds,
+};
+
+use crate::{
+    common::{Parity, plugins},
+    linear::{Given, learner},
+};
+
+fn measure(kind: &str, settings: &str, learner: &Learner, data: &Given) -> Metrics {
+    let plugins = plugins();
+    let kind = plugins.probes.get(kind).expect("registered");
+    let mut probe = kind.build(&settings.parse().expect("TOML")).expect("valid settings");
+    assert_eq!(probe.needs(), data.0.len() as u64);
+    let (clock, mut metrics) = (Clock::default(), Metrics::default());
+    let mut stream = Seeds::new(3).stream("probe");
+    let subject = Subject { learner, data, states: Some(&Parity), clock: &clock, watch: &() };
+    probe.measure(&subject, &mut stream, &mut metrics).expect("measures");
+    metrics
+}
+
+fn assert_numbers(metrics: &Metrics, expected: &[(&str, f64)]) {
+    for (tag, expected) in expected {
+        let actual = metrics.get_scalar(tag).unwrap_or_else(|| panic!("no {tag}"));
+        assert!((actual - expected).abs() < 1e-6, "{tag}: {actual}, expected {expected}");
+    }
+}
+
+/// Of x = (1, 0) action 0 is worth 1 and should be worth 3: the gradient of its weight is -2, the step 1.
+const LEARNED: ([u8; 2], i64, f32) = ([1, 0], 0, 3.0);
+
+const WEIGHT: [f32; 4] = [1.0, 0.0, 1.5, -1.0];
+
+#[test]
+fn interference_by_hand() {
+    // All should be worth less: the gradients of action 0's weights are along (1, 0), (0, 1) and (1, 1), the
+    // first and the last are of one state.
+    let observed = [([1, 0], 0, -9.0), ([0, 1], 0, -9.0), ([1, 1], 0, -9.0)];
+    let data = Given([&[LEARNED], &observed[..]].concat());
+    let settings = "learned = 1\nbatch_size = 3";
+    let metrics = measure("interference", settings, &learner(WEIGHT), &data);
+    let half_root = 0.5f64.sqrt();
+    assert_numbers(
+        &metrics,
+        &[
+            ("interference/alignment", 2.0 * half_root / 3.0),
+            ("interference/alignment_within", half_root),
+            ("interference/alignment_across", half_root / 2.0),
+            // (1, 1.5), (0, -1), (1, .5) to (2, 1.5), (0, -1), (2, .5).
+            ("interference/churn", 2.0 / 6.0),
+            ("interference/churn_relative", 2.0 / 5.0),
+            ("interference/greedy_changes", 1.0 / 3.0),
+        ],
+    );
+}
+
+#[test]
+fn what_is_observed_begins_where_what_is_learned_ends() {
+    // Learning (1, 0) moves nothing at (0, 1), whose gradients are alike.
+    let data = Given(vec![LEARNED, LEARNED, ([0, 1], 0, -9.0), ([0, 1], 0, -9.0)]);
+    let settings = "learned = 2\nbatch_size = 2";
+    let metrics = measure("interference", settings, &learner(WEIGHT), &data);
+    assert_numbers(&metrics, &[("interference/churn", 0.0), ("interference/alignment", 1.0)]);
+}
+
+fn heat_map(settings: &str, data: &Given) -> Vec<f32> {
+    let metrics = measure("gradient_covariance", settings, &learner(WEIGHT), data);
+    let matrix = metrics.iter().find_map(|(_, value)| match value {
+        Value::Matrix(matrix) => Some(matrix.values.clone()),
+        _ => None,
+    });
+    matrix.expect("a matrix")
+}
+
+fn assert_all_close(actual: &[f32], expected: &[f32]) {
+    assert_eq!(actual.len(), expected.len());
+    for (a, b) in actual.iter().zip(expected) {
+        assert!((a - b).abs() < 1e-6, "{actual:?}, expected {expected:?}");
+    }
+}
+
+#[test]
+fn the_heat_map_is_in_the_order_that_was_asked_for() {
+    // Gradients along (1, 0), (0, 1), (1, 0), (0, 1) of action 0's weights, in states 1, 0, 1, 0.
+    let [a, b] = [([1, 0], 0, -9.0), ([0, 1], 0, -9.0)];
+    let data = Given(vec![a, b, a, b]);
+    let order = |order: &str| {
+        let settings = "batch_size = 4\nloss = \"primary\"\nclusters = 2";
+        heat_map(&format!("{settings}\norder = \"{order}\""), &data)
+    };
+    #[rustfmt::skip]
+    let drawn = [
+        1.0, 0.0, 1.0, 0.0,
+        0.0, 1.0, 0.0, 1.0,
+        1.0, 0.0, 1.0, 0.0,
+        0.0, 1.0, 0.0, 1.0,
+    ];
+    #[rustfmt::skip]
+    let together = [
+        1.0, 1.0, 0.0, 0.0,
+        1.0, 1.0, 0.0, 0.0,
+        0.0, 0.0, 1.0, 1.0,
+        0.0, 0.0, 1.0, 1.0,
+    ];
+    assert_all_close(&order("none"), &drawn);
+    assert_all_close(&order("clusters"), &together);
+    assert_all_close(&order("state"), &together);
+}
+
+#[test]
+fn states_and_clusters_are_orders_of_their_own() {
+    // Gradients along (1, 0) in state 1, -(0, 1) in state 0, (1, 1) in state 1, and (0, 1) in state 0.
+    let rows = [([1, 0], 0, -9.0), ([0, 1], 0, 9.0), ([1, 1], 0, -9.0), ([0, 1], 0, -9.0)];
+    let settings = "batch_size = 4\nloss = \"primary\"\norder = \"state\"";
+    let half_root = 0.5f32.sqrt();
+    // The second, the fourth, the first, the third.
+    #[rustfmt::skip]
+    let expected = [
+        1.0, -1.0, 0.0, -half_root,
+        -1.0, 1.0, 0.0, half_root,
+        0.0, 0.0, 1.0, half_root,
+        -half_root, half_root, half_root, 1.0,
+    ];
+    assert_all_close(&heat_map(settings, &Given(rows.to_vec())), &expected);
+}
+
+#[test]
+fn gradients_of_zero_are_reported() {
+    // Nothing is off in the second: action 1 of (1, 0) is worth 1.5.
+    let data = Given(vec![([1, 0], 0, -9.0), ([1, 0], 1, 1.5)]);
+    let settings = "batch_size = 2\nloss = \"primary\"";
+    let metrics = measure("gradient_covariance", settings, &learner(WEIGHT), &data);
+    assert_numbers(&metrics, &[("gradient_covariance/primary/zero_share", 0.5)]);
+}
+
+#[test]
+fn norms_by_hand() {
+    let metrics = measure("norms", "batch_size = 1", &learner(WEIGHT), &Given(vec![LEARNED]));
+    // 1 + 1.5^2 + 1.
+    let weight = 4.25f64.sqrt();
+    for place in ["", "/output"] {
+        let [of_weight, gradient, update, rate] =
+            ["weight", "gradient", "update", "effective_learning_rate"]
+                .map(|what| format!("norms/{what}{place}"));
+        let expected: [(&str, f64); 4] =
+            [(&of_weight, weight), (&gradient, 2.0), (&update, 1.0), (&rate, 1.0 / weight)];
+        assert_numbers(&metrics, &expected);
+    }
+    // Features (1, 0), Q-values 1 and 1.5.
+    assert_numbers(
+        &metrics,
+        &[
+            ("norms/feature", 1.0),
+            ("norms/q_mean_abs", 1.25),
+            ("norms/q_max", 1.5),
+            ("norms/q_std", 0.25),
+        ],
+    );
+}

@@ -1,0 +1,81 @@
+//! Transitions of a file.
+
+use std::{collections::BTreeMap, fmt::Display, path::Path};
+
+use pliant_core::{
+    network::NetworkSpec,
+    probe::Transitions,
+    tch::{Device, Kind, Tensor},
+};
+
+/// Reads a safetensors file with `s_tm1`, `s_t` u8 `[n, channels, height, width]`, `a_tm1` i64 `[n]`, `r_t`,
+/// `discount_t` f32 `[n]`. An error unless a network of these sizes can learn from them.
+pub(super) fn transitions(path: &Path, spec: &NetworkSpec) -> Result<Transitions, String> {
+    let failed = |error: &dyn Display| format!("--data {}: {error}", path.display());
+    let all = Tensor::read_safetensors(path).map_err(|error| failed(&error))?;
+    let read = typed(&all.into_iter().collect()).map_err(|error| failed(&error))?;
+    check(&read, spec).map_err(|error| failed(&error))?;
+    Ok(read)
+}
+
+/// Tensors of the right types and equally long.
+fn typed(all: &BTreeMap<String, Tensor>) -> Result<Transitions, String> {
+    let one = |name: &str, kind: Kind, dimensions: usize| {
+        let tensor = all.get(name).ok_or_else(|| format!("`{name}` is not there"))?;
+        if tensor.kind() != kind || tensor.dim() != dimensions {
+            let (kind_is, size) = (tensor.kind(), tensor.size());
+            return Err(format!(
+                "`{name}` is {kind_is:?} {size:?}, expected {kind:?} of {dimensions} dimensions"
+            ));
+        }
+        Ok(tensor.to_device(Device::Cpu))
+    };
+    let read = Transitions {
+        s_tm1: one("s_tm1", Kind::Uint8, 4)?,
+        a_tm1: one("a_tm1", Kind::Int64, 1)?,
+        r_t: one("r_t", Kind::Float, 1)?,
+        discount_t: one("discount_t", Kind::Float, 1)?,
+        s_t: one("s_t", Kind::Uint8, 4)?,
+    };
+    let count = read.a_tm1.size()[0];
+    let lengths = [&read.s_tm1, &read.r_t, &read.discount_t, &read.s_t];
+    if count == 0 || lengths.iter().any(|tensor| tensor.size()[0] != count) {
+        return Err("its tensors differ in length, or are empty".to_owned());
+    }
+    Ok(read)
+}
+
+/// What the types do not say.
+fn check(read: &Transitions, spec: &NetworkSpec) -> Result<(), String> {
+    let expected = spec.observation;
+    for (name, observations) in [("s_tm1", &read.s_tm1), ("s_t", &read.s_t)] {
+        let size = &observations.size()[1..];
+        if *size != expected {
+            return Err(format!(
+                "an observation of `{name}` is {size:?}, the run's are {expected:?} (channels, height, \
+                 width)"
+            ));
+        }
+    }
+    let actions = &read.a_tm1;
+    let is_unknown = actions.lt(0).logical_or(&actions.ge(spec.actions));
+    if let Some(index) = first(&is_unknown) {
+        let (action, last) = (actions.int64_value(&[index]), spec.actions - 1);
+        return Err(format!("`a_tm1` of transition {index} is {action}, expected 0 to {last}"));
+    }
+    for (name, numbers) in [("r_t", &read.r_t), ("discount_t", &read.discount_t)] {
+        if let Some(index) = first(&numbers.isfinite().logical_not()) {
+            let number = numbers.double_value(&[index]);
+            return Err(format!(
+                "`{name}` of transition {index} is {number}, expected a finite number"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Where a bool `[n]` holds first.
+fn first(holds: &Tensor) -> Option<i64> {
+    let places = holds.nonzero();
+    (places.size()[0] > 0).then(|| places.int64_value(&[0, 0]))
+}
