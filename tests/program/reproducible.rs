@@ -37,7 +37,7 @@ fn probes_change_no_number_of_a_run() {
         .iter()
         .map(|kind| format!("{kind}:batch_size=64"))
         .chain(["plasticity", "random_labels"].map(|kind| format!("{kind}:{train}")))
-        .chain(["hessian:batch_size=64,steps=5,grid=100".to_owned()])
+        .chain(["hessian:batch_size=64,steps=5,grid=700".to_owned()])
         .chain(["gradient_covariance:batch_size=64,order=state".to_owned()])
         .map(|probe| format!("{probe},every_updates=150"))
         .collect();
