@@ -1,6 +1,6 @@
 //! pliant as a library: what an out-of-tree program needs to run with plug-ins of its own.
 //!
-//! ```no_run
+//! ```no_run,standalone_crate
 //! fn main() -> std::process::ExitCode {
 //!     pliant::cuda::load(); // before anything touches libtorch
 //!     let plugins = pliant::plugins::builtin();
