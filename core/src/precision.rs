@@ -15,8 +15,8 @@ pub enum Precision {
     #[default]
     F32,
     /// Linear maps and convolutions in bfloat16, as PyTorch's autocast has them: the range of f32 with 8
-    /// bits of mantissa. Quicker where the processor computes in it (AMX, AVX512-BF16, GPUs since
-    /// Ampere), much slower elsewhere.
+    /// bits of mantissa. For processors that compute in it (AMX, AVX512-BF16, GPUs since Ampere); it is emulated
+    /// elsewhere.
     Bf16,
 }
 

@@ -11,6 +11,7 @@ use pliant_core::{
         vector::Batch,
     },
     learner::Learner,
+    metrics::Metrics,
     network::{Architecture, Model, NetworkPlan, NetworkSpec},
     optimizer::{Adam, AdamConfig},
     precision::Precision,
@@ -116,4 +117,16 @@ pub fn subject<'a>(agent: &'a dyn Agent, clock: &'a Clock) -> Subject<'a> {
         clock,
         watch: &(),
     }
+}
+
+/// One measurement of a kind of probe by itself.
+pub fn measure(agent: &dyn Agent, kind: &str, settings: &str) -> Metrics {
+    let plugins = plugins();
+    let kind = plugins.probes.get(kind).expect("registered");
+    let mut probe = kind.build(&settings.parse().expect("TOML")).expect("valid settings");
+    let (clock, mut metrics) = (Clock::default(), Metrics::default());
+    let mut stream = Seeds::new(3).stream("probe");
+    let measured = probe.measure(&subject(agent, &clock), &mut stream, &mut metrics);
+    measured.expect("measures");
+    metrics
 }

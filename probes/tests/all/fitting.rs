@@ -3,25 +3,12 @@
 use pliant_agents::networks::{Mlp, MlpConfig};
 use pliant_core::{
     agent::Agent,
-    clock::Clock,
     metrics::Metrics,
     network::{NetworkPlan, SpectralNorm},
-    seeds::Seeds,
     tch::{Tensor, no_grad},
 };
 
-use crate::common::{agent, mlp, plugins, subject};
-
-fn measure(agent: &dyn Agent, kind: &str, settings: &str) -> Metrics {
-    let plugins = plugins();
-    let kind = plugins.probes.get(kind).expect("registered");
-    let mut probe = kind.build(&settings.parse().expect("TOML")).expect("valid settings");
-    let (clock, mut metrics) = (Clock::default(), Metrics::default());
-    let mut stream = Seeds::new(3).stream("probe");
-    let measured = probe.measure(&subject(agent, &clock), &mut stream, &mut metrics);
-    measured.expect("measures");
-    metrics
-}
+use crate::common::{agent, measure, mlp};
 
 fn number(metrics: &Metrics, tag: &str) -> f64 {
     metrics.get_scalar(tag).unwrap_or_else(|| panic!("no {tag}"))

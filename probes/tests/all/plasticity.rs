@@ -3,7 +3,6 @@
 use pliant_agents::networks::{Mlp, MlpConfig};
 use pliant_core::{
     agent::Agent,
-    clock::Clock,
     metrics::Metrics,
     network::NetworkPlan,
     optimizer::{Adam, AdamConfig},
@@ -11,17 +10,10 @@ use pliant_core::{
     tch::{self, Kind, no_grad},
 };
 
-use crate::common::{agent, agent_from, mlp, plugins, subject};
+use crate::common::{self, agent, agent_from, mlp};
 
 fn measure(agent: &dyn Agent, settings: &str) -> Metrics {
-    let plugins = plugins();
-    let kind = plugins.probes.get("plasticity").expect("registered");
-    let mut probe = kind.build(&settings.parse().expect("TOML")).expect("valid settings");
-    let (clock, mut metrics) = (Clock::default(), Metrics::default());
-    let mut stream = Seeds::new(3).stream("probe");
-    let measured = probe.measure(&subject(agent, &clock), &mut stream, &mut metrics);
-    measured.expect("measures");
-    metrics
+    common::measure(agent, "plasticity", settings)
 }
 
 fn small() -> Box<dyn Agent> {
