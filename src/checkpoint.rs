@@ -14,6 +14,8 @@ use pliant_core::{clock::Clock, state::StateDict, tch::Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::tensors;
+
 /// Version of the layout that this program writes.
 const VERSION: u32 = 1;
 
@@ -115,8 +117,8 @@ fn read_files(path: &Path) -> Result<Loaded, String> {
             header.version
         ));
     }
-    let tensors = Tensor::read_safetensors(path.join("tensors.safetensors"))
-        .map_err(named("tensors.safetensors"))?;
+    let tensors =
+        tensors::read(&path.join("tensors.safetensors")).map_err(named("tensors.safetensors"))?;
     Ok(Loaded {
         path: path.to_owned(),
         clock: header.clock,

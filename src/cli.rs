@@ -156,8 +156,8 @@ pub struct EvalArgs {
 pub struct ProbeArgs {
     /// The run directory
     pub(crate) run: PathBuf,
-    /// A probe, in the place of the run's own: --probe plasticity:steps=500
-    #[arg(long, value_name = "KIND[:k=v,..]", required = true)]
+    /// A probe: --probe plasticity:steps=500 [default: the run's own]
+    #[arg(long, value_name = "KIND[:k=v,..]")]
     pub(crate) probe: Vec<String>,
     /// replay: that of the newest checkpoint; or a safetensors file with s_tm1, a_tm1, r_t, discount_t, s_t
     #[arg(long, value_name = "replay|FILE", default_value = "replay")]

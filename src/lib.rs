@@ -26,11 +26,14 @@ mod failure;
 #[cfg(test)]
 mod fakes;
 mod film;
+mod onlooker;
 pub mod plot;
 pub mod plugins;
 mod run_dir;
 mod runner;
+mod signals;
 pub mod sinks;
 mod table;
 mod tasks;
+mod tensors;
 pub mod trace;

@@ -98,7 +98,12 @@ impl RunDirectory {
         if path.join("config.toml").is_file() {
             return Ok(Self(path.to_owned()));
         }
-        let what = if path.is_dir() { "has no config.toml" } else { "does not exist" };
+        let what = match fs::metadata(path) {
+            Ok(found) if found.is_dir() => "has no config.toml",
+            Ok(_) => "is a file",
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "does not exist",
+            Err(_) => "cannot be looked into",
+        };
         Err(Failure::Input(format!(
             "run directory {}: {what}; expected a folder that `pliant train` made",
             path.display()

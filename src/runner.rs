@@ -42,7 +42,7 @@ pub struct Outputs {
 
 impl Outputs {
     fn none() -> Self {
-        Self { sinks: Vec::new(), tensorboard: None, progress: Progress::new(0, true) }
+        Self { sinks: Vec::new(), tensorboard: None, progress: Progress::quiet() }
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut dyn Sink> {

@@ -191,6 +191,11 @@ impl Probes {
         }
     }
 
+    /// Each alone, with what its tags begin with.
+    pub fn apart(self) -> impl Iterator<Item = (String, Self)> {
+        self.0.into_iter().map(|part| (part.area.1.clone(), Self(vec![part])))
+    }
+
     /// What those are called in messages that came due and have not measured yet.
     pub fn waiting(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter(|part| part.is_due).map(|part| part.label.as_str())
@@ -208,7 +213,7 @@ impl Probes {
             let (needs, most) = (probe.needs(), data.capacity());
             if needs > most {
                 return Err(format!(
-                    "{label}: it measures on {needs} transitions, but the replay keeps {most} at most"
+                    "{label}: it measures on {needs} transitions, but there are never more than {most}"
                 ));
             }
             probe.fits(learner, data, states).map_err(|error| format!("{label}: {error}"))?;
@@ -302,6 +307,7 @@ fn report_not_finite(learner: &Learner, metrics: &mut Metrics) -> bool {
     bad.is_empty()
 }
 
+/// A run may go on with other probes than it had: those that it did not have begin anew.
 impl Checkpoint for Probes {
     fn save(&self, state: &mut StateDict) {
         for Installed { name, probe, stream, is_due, .. } in &self.0 {
@@ -313,7 +319,11 @@ impl Checkpoint for Probes {
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
         for Installed { name, probe, stream, is_due, .. } in &mut self.0 {
-            *stream = state.get(&format!("{name}_stream"))?;
+            let saved = format!("{name}_stream");
+            if !state.values().contains_key(&saved) {
+                continue; // measures since the run goes on
+            }
+            *stream = state.get(&saved)?;
             *is_due = state.get(&format!("{name}_is_due"))?;
             state.load_part(name, probe.as_mut())?;
         }

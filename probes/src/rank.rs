@@ -21,7 +21,7 @@ use crate::batch::check_batch;
 /// `srank`: the least k whose largest k singular values make up 0.99 of their sum (Kumar et al., 2021);
 /// `effective`: the exponential of the entropy of the singular values' shares (Roy & Vetterli, 2007);
 /// `stable`: the sum of squared singular values over the largest one's square.
-/// Of every weight as a matrix [units, inputs * area], as `weight_rank/NAME/LAYER`: `numerical`
+/// Of every weight as a matrix [units, inputs * area], as `rank/weight_NAME/LAYER`: `numerical`
 /// (NumPy's `matrix_rank`), `srank`, `effective`, `stable`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -85,7 +85,7 @@ impl Probe for Rank {
             let scaled = 1.0 / (features.size()[0] as f64).sqrt();
             let above = |value: &&f64| **value * scaled > self.0.config.threshold;
             metrics.scalar("rank/feature", spectrum.0.iter().filter(above).count() as f64);
-            spectrum.report("rank", "", metrics);
+            spectrum.report("rank/", "", metrics);
         }
         if self.0.config.weights {
             for (name, weight) in online.variables().weights() {
@@ -93,8 +93,8 @@ impl Probe for Rank {
                 let place = format!("/{}", name.trim_end_matches("/weight"));
                 let spectrum = Spectrum::of(&matrix)?;
                 let rank = spectrum.numerical(&matrix.size());
-                metrics.scalar(format!("weight_rank/numerical{place}"), rank as f64);
-                spectrum.report("weight_rank", &place, metrics);
+                metrics.scalar(format!("rank/weight_numerical{place}"), rank as f64);
+                spectrum.report("rank/weight_", &place, metrics);
             }
         }
         Ok(())
@@ -165,10 +165,10 @@ impl Spectrum {
         self.0.iter().map(|value| (value / self.largest()).powi(2)).sum()
     }
 
-    fn report(&self, area: &str, place: &str, metrics: &mut Metrics) {
-        metrics.scalar(format!("{area}/srank{place}"), self.srank() as f64);
-        metrics.scalar(format!("{area}/effective{place}"), self.effective());
-        metrics.scalar(format!("{area}/stable{place}"), self.stable());
+    fn report(&self, prefix: &str, place: &str, metrics: &mut Metrics) {
+        metrics.scalar(format!("{prefix}srank{place}"), self.srank() as f64);
+        metrics.scalar(format!("{prefix}effective{place}"), self.effective());
+        metrics.scalar(format!("{prefix}stable{place}"), self.stable());
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     config::{self, KindTable},
     experiment,
     failure::{Failure, Outcome},
+    sinks::Progress,
 };
 
 /// Measures and prints one JSON object.
@@ -80,7 +81,8 @@ fn bench_probe(args: &BenchProbeArgs, plugins: &Plugins) -> Outcome {
     let experiment = experiment::build(config, plugins)?;
     experiment::check_memory(&experiment)?;
     let load = probe::Load { rounds: args.rounds, updates: args.updates };
-    print(&probe::probe(experiment, load)?);
+    let progress = Progress::over(args.rounds as u64, "rounds");
+    print(&probe::probe(experiment, load, &progress)?);
     Ok(())
 }
 

@@ -1,9 +1,6 @@
 //! What `train` and `resume` share: outputs, signals, the closing table.
 
-use std::{
-    path::Path,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::path::Path;
 
 use pliant_core::{clock::Clock, error::Result, metrics::Metrics, sink::Sink};
 use toml::{Table, Value};
@@ -17,6 +14,7 @@ use crate::{
     failure::{Failure, Outcome},
     run_dir::{Provenance, RunDirectory, State},
     runner::{AFTER_TRAINING, Outputs, Runner, Summary},
+    signals,
     sinks::{
         CsvSink, FigureSink, JsonlSink, Progress, Start, TensorBoardSink,
         tensorboard::{Category, Chart, HparamValue, Lines},
@@ -41,7 +39,7 @@ pub fn provenance(experiment: &Experiment) -> Provenance {
 /// Trains a new run, or continues one, and prints what came of it.
 pub fn run(experiment: Experiment, directory: &RunDirectory, from: Option<&Loaded>) -> Outcome {
     let _lock = directory.lock()?;
-    let stop = stop_on_signals()?;
+    let stop = signals::stop()?;
     let (config, provenance) = (experiment.config.clone(), provenance(&experiment));
     let evaluation_data = experiment.factory.evaluation_data();
     warn_of_idleness(&experiment);
@@ -132,7 +130,7 @@ fn outputs(
     }
     let tensorboard = log.tensorboard.then(|| tensorboard(config, path, from, is_changed));
     let tensorboard = tensorboard.transpose().map_err(failed)?;
-    let progress = Progress::new(config.run.budget_frames, false);
+    let progress = Progress::new(config.run.budget_frames);
     Ok(Outputs { sinks, tensorboard, progress })
 }
 
@@ -198,17 +196,6 @@ fn flatten(path: &str, value: &Value, columns: &mut Vec<(String, HparamValue)>) 
         other => HparamValue::Text(other.as_str().map_or_else(|| other.to_string(), str::to_owned)),
     };
     columns.push((path.to_owned(), plain));
-}
-
-/// A flag that SIGINT and SIGTERM raise; a second signal ends the process at once.
-fn stop_on_signals() -> Outcome<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(|error| Failure::while_doing("cannot watch for signals", error))?;
-    }
-    Ok(stop)
 }
 
 fn report(

@@ -1,18 +1,11 @@
 //! Probes in a run.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Instant,
-};
+use std::time::Instant;
 
-use pliant_core::{
-    clock::Clock,
-    metrics::Metrics,
-    probe::{Subject, Watch},
-};
+use pliant_core::{clock::Clock, metrics::Metrics, probe::Subject};
 
 use super::Runner;
-use crate::{failure::Outcome, sinks::Progress};
+use crate::{failure::Outcome, onlooker::Onlooker};
 
 /// Measurements that take longer are told of.
 const WORTH_A_WORD_S: f64 = 10.0;
@@ -39,21 +32,5 @@ impl Runner {
                 .println(&format!("probes took {took_s:.0} s at update {updates}"));
         }
         Ok(())
-    }
-}
-
-/// Sees how far a measurement is, and whether the run is to stop.
-struct Onlooker<'a> {
-    progress: &'a Progress,
-    stop: &'a AtomicBool,
-}
-
-impl Watch for Onlooker<'_> {
-    fn progress(&self, name: &str, done: u64, total: u64) {
-        self.progress.progress(name, done, total);
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
     }
 }

@@ -26,7 +26,7 @@ fn train(path: &Path, set: &[&str]) -> Vec<(u64, String, f64)> {
         CsvSink::resume(&table, loaded.clock.frames)
     };
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(sink.expect("a table"))];
-    let outputs = Outputs { sinks, tensorboard: None, progress: Progress::new(0, true) };
+    let outputs = Outputs { sinks, tensorboard: None, progress: Progress::quiet() };
     runner.train(outputs).expect("trained");
     rows(&fs::read_to_string(table).expect("a table"))
 }
@@ -127,7 +127,7 @@ fn an_environment_that_panics_ends_the_run_in_order_and_is_named() {
     let runner = Runner::new(experiment, directory.clone(), Arc::default()).expect("a runner");
     let table = path.join("metrics.csv");
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(CsvSink::create(&table).expect("a table"))];
-    let outputs = Outputs { sinks, tensorboard: None, progress: Progress::new(0, true) };
+    let outputs = Outputs { sinks, tensorboard: None, progress: Progress::quiet() };
     let failure = runner.train(outputs).expect_err("a broken cartridge");
     assert_eq!(failure.exit_code(), 1);
     let message = failure.to_string();

@@ -1,7 +1,7 @@
 //! Progress on the terminal: a bar, or plain lines where there is no terminal.
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
     collections::VecDeque,
     fmt::Write as _,
     io::{self, IsTerminal, Write as _},
@@ -9,7 +9,13 @@ use std::{
 };
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pliant_core::{clock::Clock, probe::Watch};
+use pliant_core::clock::Clock;
+
+mod beside;
+pub mod numbers;
+
+use beside::Beside;
+use numbers::{duration, short};
 
 /// How often the clock is looked at for a bar.
 const BAR_PERIOD_S: f64 = 0.1;
@@ -19,8 +25,6 @@ const LINE_PERIOD_S: f64 = 10.0;
 const LINE_LONGEST_S: f64 = 60.0;
 /// A plain line is due after this part of the budget.
 const LINE_PART: f64 = 0.01;
-/// Plain lines on what holds a run up are this far apart.
-const BESIDE_PERIOD_S: f64 = 20.0;
 /// How far back the frame rate looks.
 const RATE_WINDOW_S: f64 = 30.0;
 
@@ -37,15 +41,15 @@ pub struct Status {
     pub epsilon: Option<f64>,
 }
 
-/// A run's progress on standard error. Nothing that goes wrong with writing it stops the run.
+/// Progress on standard error. Nothing that goes wrong with writing it stops what goes on.
 pub struct Progress {
-    total_frames: u64,
+    total: u64,
     output: Output,
     began: Instant,
     rate: Rate,
     last: Option<Shown>,
-    /// When something beside the run was last shown in a line, or began.
-    last_beside_s: Cell<Option<f64>>,
+    /// What holds it up.
+    beside: RefCell<Option<Beside>>,
 }
 
 enum Output {
@@ -62,30 +66,32 @@ struct Shown {
 }
 
 impl Progress {
-    /// Progress towards `total_frames`: a bar on a terminal, plain lines elsewhere, nothing if
-    /// `quiet`. The first `update` says where the run starts, or goes on from.
-    pub fn new(total_frames: u64, quiet: bool) -> Self {
-        let output = if quiet {
-            Output::Quiet
-        } else if io::stderr().is_terminal() {
-            Output::Bar(bar(total_frames))
-        } else {
-            Output::Lines
-        };
-        Self {
-            total_frames,
-            output,
-            began: Instant::now(),
-            rate: Rate::default(),
-            last: None,
-            last_beside_s: Cell::new(None),
-        }
+    /// A run's progress towards `total_frames`: a bar on a terminal, plain lines elsewhere. The first
+    /// `update` says where the run starts, or goes on from.
+    pub fn new(total_frames: u64) -> Self {
+        Self::over(total_frames, "frames")
+    }
+
+    /// The same of other things than frames.
+    pub fn over(total: u64, unit: &str) -> Self {
+        let is_terminal = io::stderr().is_terminal();
+        Self::to(total, if is_terminal { Output::Bar(bar(total, unit)) } else { Output::Lines })
+    }
+
+    /// Shows nothing.
+    pub fn quiet() -> Self {
+        Self::to(0, Output::Quiet)
+    }
+
+    fn to(total: u64, output: Output) -> Self {
+        let (began, rate) = (Instant::now(), Rate::default());
+        Self { total, output, began, rate, last: None, beside: RefCell::default() }
     }
 
     /// Takes in how far the run is; shows it now and then. Cheap enough for every step.
     pub fn update(&mut self, clock: &Clock, status: &Status) {
         let now_s = self.began.elapsed().as_secs_f64();
-        self.last_beside_s.set(None);
+        *self.beside.get_mut() = None;
         if self.is_due(now_s, clock.frames) {
             self.show(now_s, clock.frames, status);
         }
@@ -100,9 +106,34 @@ impl Progress {
         }
     }
 
-    /// Shows how far something is that holds the run up: on the bar until the next update, in lines now and
-    /// then.
-    fn show_beside(&self, text: &str) {
+    /// Writes a line where there is no bar to show the same.
+    pub fn line(&self, text: &str) {
+        if let Output::Lines = self.output {
+            print_line(text);
+        }
+    }
+
+    /// Removes the bar.
+    pub fn close(&self) {
+        if let Output::Bar(bar) = &self.output {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Takes in how many are done, where they are no frames; a bar alone shows it.
+    pub fn advance(&self, done: u64) {
+        if let Output::Bar(bar) = &self.output {
+            bar.set_message("");
+            bar.set_position(done);
+        }
+    }
+
+    /// Shows that `done` of `total` steps of something are done that holds it up: on the bar until the next
+    /// update, in lines now and then.
+    pub fn beside(&self, name: &str, done: u64, total: u64) {
+        let now_s = self.began.elapsed().as_secs_f64();
+        let mut beside = self.beside.borrow_mut();
+        let text = Beside::tell(&mut beside, now_s, (name, done, total));
         match &self.output {
             Output::Quiet => {}
             Output::Bar(bar) => {
@@ -110,13 +141,8 @@ impl Progress {
                 bar.tick();
             }
             Output::Lines => {
-                let now_s = self.began.elapsed().as_secs_f64();
-                let last_s = self.last_beside_s.get().unwrap_or(now_s);
-                if now_s - last_s >= BESIDE_PERIOD_S {
-                    print_line(text);
-                }
-                if now_s - last_s >= BESIDE_PERIOD_S || self.last_beside_s.get().is_none() {
-                    self.last_beside_s.set(Some(now_s));
+                if beside.as_mut().is_some_and(|beside| beside.is_line_due(now_s)) {
+                    print_line(&text);
                 }
             }
         }
@@ -137,7 +163,7 @@ impl Progress {
             Output::Quiet => false,
             Output::Bar(_) => waited_s >= BAR_PERIOD_S,
             Output::Lines => {
-                let part = frames.saturating_sub(last.frames) as f64 / self.total_frames as f64;
+                let part = frames.saturating_sub(last.frames) as f64 / self.total as f64;
                 waited_s >= LINE_LONGEST_S || (waited_s >= LINE_PERIOD_S && part >= LINE_PART)
             }
         }
@@ -146,7 +172,7 @@ impl Progress {
     fn show(&mut self, now_s: f64, frames: u64, status: &Status) {
         self.last = Some(Shown { at_s: now_s, frames });
         self.rate.add(now_s, frames);
-        let numbers = numbers(self.rate.per_second(), self.total_frames, frames, status);
+        let numbers = numbers(self.rate.per_second(), self.total, frames, status);
         match &self.output {
             Output::Quiet => {}
             Output::Bar(bar) => {
@@ -154,22 +180,17 @@ impl Progress {
                 bar.set_position(frames);
             }
             Output::Lines => {
-                print_line(&format!("{}{numbers}", position(frames, self.total_frames)));
+                print_line(&format!("{}{numbers}", position(frames, self.total)));
             }
         }
     }
 }
 
-impl Watch for Progress {
-    fn progress(&self, name: &str, done: u64, total: u64) {
-        self.show_beside(&format!("{name}: {done} of {total} steps"));
-    }
-}
-
-fn bar(total_frames: u64) -> ProgressBar {
-    let template = "{bar:12.cyan/dim} {percent:>3} %  {human_pos} of {human_len} frames{wide_msg}";
-    let style = ProgressStyle::with_template(template).expect("the template is well-formed");
-    let bar = ProgressBar::with_draw_target(Some(total_frames), ProgressDrawTarget::stderr());
+fn bar(total: u64, unit: &str) -> ProgressBar {
+    let position = format!("{{percent:>3}} %  {{human_pos}} of {{human_len}} {unit}");
+    let template = format!("{{bar:12.cyan/dim}} {position}{{wide_msg}}");
+    let style = ProgressStyle::with_template(&template).expect("the template is well-formed");
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
     bar.with_style(style.progress_chars("━╸─"))
 }
 
@@ -204,29 +225,6 @@ fn numbers(rate: Option<f64>, total_frames: u64, frames: u64, status: &Status) -
         }
     }
     text
-}
-
-/// Four digits, or an exponent.
-fn short(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_owned(),
-        size if !(1e-3..1e6).contains(&size) => format!("{value:.2e}"),
-        size if size >= 100.0 => format!("{value:.1}"),
-        size if size >= 1.0 => format!("{value:.2}"),
-        _ => format!("{value:.4}"),
-    }
-}
-
-/// Two units: `3h 05m`.
-fn duration(seconds: f64) -> String {
-    let seconds = seconds.round() as u64;
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m {:02}s", seconds % 60),
-        (0, _, _) => format!("{hours}h {:02}m", minutes % 60),
-        _ => format!("{days}d {:02}h", hours % 24),
-    }
 }
 
 /// Frames per second over the last while.
@@ -283,21 +281,12 @@ mod tests {
 
     #[test]
     fn a_bars_template_is_well_formed() {
-        assert_eq!(bar(10).length(), Some(10));
-    }
-
-    #[test]
-    fn numbers_are_short_whatever_their_size() {
-        let shown = [0.0, 1.0, -21.0, 1234.5, 2.5e7, 1e-5, f64::NAN].map(short);
-        assert_eq!(shown, ["0", "1.00", "-21.00", "1234.5", "2.50e7", "1.00e-5", "NaN"]);
-        let shown = [5.4, 65.0, 3600.0, 90_000.0].map(duration);
-        assert_eq!(shown, ["5s", "1m 05s", "1h 00m", "1d 01h"]);
+        assert_eq!(bar(10, "frames").length(), Some(10));
     }
 
     #[test]
     fn plain_lines_come_with_progress_but_not_too_often() {
-        let mut progress = Progress::new(1000, true);
-        progress.output = Output::Lines;
+        let mut progress = Progress::to(1000, Output::Lines);
         assert!(progress.is_due(0.0, 0));
         progress.last = Some(Shown { at_s: 100.0, frames: 500 });
         assert!(!progress.is_due(109.0, 900));

@@ -32,8 +32,6 @@ pub use layout::{Band, Category, Chart, Lines};
 pub enum Start {
     /// A new run.
     Fresh,
-    /// Further measurements of what is there: nothing that was written is replaced.
-    Beside,
     /// A run that goes on from a checkpoint: TensorBoard drops the points after it that the
     /// earlier files hold. (Its fast loader, the default, does so series by series, from the first
     /// new point on; `--load_fast=false` drops them all at once.)
@@ -55,29 +53,43 @@ impl TensorBoardSink {
     /// Opens a new event file in `dir`, which is made if it is not there; files that are there
     /// stay as they are.
     pub fn create(dir: &Path, started: Start) -> Result<Self> {
-        fs::create_dir_all(dir).map_err(at(dir))?;
-        let (file, path) = create_event_file(dir)?;
-        let records = RecordWriter::new(BufWriter::new(file));
         let first_step = match started {
-            Start::Fresh | Start::Beside => 0,
+            Start::Fresh => 0,
             // TensorBoard drops the points at the step of a START too; those of the checkpoint's
             // own frame were written before it was taken.
             Start::Resumed { frames } => step(frames).saturating_add(1),
         };
+        let mut sink = Self::open(dir, "", first_step)?;
+        // In a fresh run too: TensorBoard takes the first START of a folder for the beginning, and
+        // only later ones for a restart.
+        let mut log = SessionLog::new();
+        log.set_status(SessionStatus::START);
+        let mut start = Event::new();
+        start.set_session_log(log);
+        sink.write_event(first_step, start)?;
+        sink.flush()?;
+        Ok(sink)
+    }
+
+    /// Opens an event file for further measurements of the run in `dir`, beside its own: it ends in
+    /// `.NAME` and takes the place of those that do.
+    pub fn beside(dir: &Path, name: &str) -> Result<Self> {
+        let ending = format!(".{name}");
+        for former in event_files(dir)?.filter(|file| file.ends_with(&ending)) {
+            let path = dir.join(former);
+            fs::remove_file(&path).map_err(at(&path))?;
+        }
+        Self::open(dir, &ending, 0)
+    }
+
+    fn open(dir: &Path, ending: &str, first_step: i64) -> Result<Self> {
+        fs::create_dir_all(dir).map_err(at(dir))?;
+        let (file, path) = create_event_file(dir, ending)?;
+        let records = RecordWriter::new(BufWriter::new(file));
         let mut sink = Self { records, path, first_step };
         let mut version = Event::new();
         version.set_file_version("brain.Event:2".to_owned());
         sink.write_event(first_step, version)?;
-        // In a fresh run too: TensorBoard takes the first START of a folder for the beginning, and
-        // only later ones for a restart.
-        if started != Start::Beside {
-            let mut log = SessionLog::new();
-            log.set_status(SessionStatus::START);
-            let mut start = Event::new();
-            start.set_session_log(log);
-            sink.write_event(first_step, start)?;
-        }
-        sink.flush()?;
         Ok(sink)
     }
 
@@ -152,18 +164,23 @@ fn unix_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-/// Creates `events.out.tfevents.<unix seconds>.<host>.<pid>.<n>`.
+/// What the names of event files begin with.
+const PREFIX: &str = "events.out.tfevents.";
+
+/// Creates `events.out.tfevents.<unix seconds>.<host>.<pid>.<n><ending>`.
 ///
 /// TensorBoard reads a folder's files in the order of their names, so a new one comes at least a
 /// second after those that are there, however the machine's clock was set.
-fn create_event_file(dir: &Path) -> Result<(File, PathBuf)> {
-    let seconds = (unix_seconds() as u64).max(newest_event_file(dir)? + 1);
+fn create_event_file(dir: &Path, ending: &str) -> Result<(File, PathBuf)> {
+    let seconds_of = |name: String| name.strip_prefix(PREFIX)?.split('.').next()?.parse().ok();
+    let newest: u64 = event_files(dir)?.filter_map(seconds_of).max().unwrap_or(0);
+    let seconds = (unix_seconds() as u64).max(newest + 1);
     let host = gethostname::gethostname();
     let host = host.to_string_lossy().replace(['/', '\\'], "-");
     let pid = std::process::id();
     let mut n = 0;
     loop {
-        let path = dir.join(format!("events.out.tfevents.{seconds:010}.{host}.{pid}.{n}"));
+        let path = dir.join(format!("{PREFIX}{seconds:010}.{host}.{pid}.{n}{ending}"));
         match File::create_new(&path) {
             Ok(file) => return Ok((file, path)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => n += 1,
@@ -172,18 +189,13 @@ fn create_event_file(dir: &Path) -> Result<(File, PathBuf)> {
     }
 }
 
-/// The seconds in the name of the newest event file of a folder; 0 if it has none.
-fn newest_event_file(dir: &Path) -> Result<u64> {
-    let mut newest = 0;
+/// The names of a folder's event files.
+fn event_files(dir: &Path) -> Result<impl Iterator<Item = String>> {
+    let mut names = Vec::new();
     for entry in fs::read_dir(dir).map_err(at(dir))? {
-        let name = entry.map_err(at(dir))?.file_name();
-        let seconds = name
-            .to_str()
-            .and_then(|name| name.strip_prefix("events.out.tfevents."))
-            .and_then(|rest| rest.split('.').next()?.parse().ok());
-        newest = newest.max(seconds.unwrap_or(0));
+        names.extend(entry.map_err(at(dir))?.file_name().into_string());
     }
-    Ok(newest)
+    Ok(names.into_iter().filter(|name| name.starts_with(PREFIX)))
 }
 
 #[cfg(test)]
@@ -199,6 +211,16 @@ mod tests {
         let sink = || TensorBoardSink::create(dir.path(), Start::Fresh).expect("a sink");
         let files = [ahead, sink().path, sink().path];
         assert!(files.is_sorted_by(|a, b| a < b), "{files:?}");
+    }
+
+    #[test]
+    fn further_measurements_take_the_place_of_their_own_former_ones() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let own = TensorBoardSink::create(dir.path(), Start::Fresh).expect("a sink").path;
+        let beside = |name: &str| TensorBoardSink::beside(dir.path(), name).expect("a sink").path;
+        let (units, again, rank) = (beside("units"), beside("units"), beside("rank"));
+        assert!(!units.exists(), "{}", units.display());
+        assert!([own, again, rank].iter().all(|path| path.exists()));
     }
 
     #[test]

@@ -84,3 +84,23 @@ fn a_control_measures_the_learner_without_interventions_beside_its_equal() {
     let ratio = speed["time_ratio"].as_array().expect("median, least and most");
     assert_eq!(ratio.len(), 3, "{speed}");
 }
+
+#[test]
+fn each_probe_is_measured_beside_updates() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let probes = ["--probe", "units:batch_size=64", "--probe", "norms:batch_size=64"];
+    let small = ["bench", "probe", "mnist_true_label", "--rounds", "2", "--updates", "3"];
+    let ran = pliant(folder.path(), &[&small[..], &probes].concat());
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    let costs: Value = serde_json::from_str(&ran.out).expect("one JSON object and nothing else");
+    for (index, name) in ["units", "norms"].into_iter().enumerate() {
+        let cost = &costs["probes"][index];
+        assert_eq!(cost["probe"], name);
+        assert_eq!(cost["measurement_s_by_round"].as_array().map(Vec::len), Some(2));
+        let number = |value: &Value| value.as_f64().expect("a number");
+        let ratio = number(&cost["measurement_s"]) * number(&costs["updates_per_s"]);
+        assert!((ratio / number(&cost["updates_per_measurement"]) - 1.0).abs() < 1e-9, "{costs}");
+    }
+    let none = pliant(folder.path(), &small);
+    assert_eq!(none.code, Some(2), "{}", none.out);
+}

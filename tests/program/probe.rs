@@ -1,12 +1,17 @@
 //! Measuring stored checkpoints with other probes.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 
 use crate::common::{pliant, short_mnist, succeeds};
 
-fn run_with_checkpoints(folder: &std::path::Path, extra: &[&str]) {
+fn run_with_checkpoints(folder: &Path, extra: &[&str]) {
     let set = ["--set", "checkpoint.every_frames=400", "--set", "checkpoint.keep=9"];
     succeeds(folder, &short_mnist("run", &[&set[..], extra].concat()));
 }
@@ -25,7 +30,7 @@ fn every_checkpoint_is_measured_in_order_and_as_the_run_did_itself() {
     assert!(updates.len() >= 4 && updates.is_sorted(), "{updates:?}");
     // Ranks of weights do not depend on what was drawn: the run's own are the same.
     let metrics = fs::read_to_string(folder.path().join("run/metrics.csv")).expect("written");
-    let tag = "weight_rank/stable/dense2";
+    let tag = "rank/weight_stable/dense2";
     let mut compared = 0;
     for line in &lines {
         let at = format!(",{},", line["updates"]);
@@ -134,4 +139,110 @@ fn a_probe_that_cannot_measure_here_is_refused_before_the_first_frame() {
     let ran = pliant(folder.path(), &short_mnist("run", &kron));
     assert_eq!(ran.code, Some(2), "{}", ran.out);
     assert!(ran.err.contains("`kron`"), "{}", ran.err);
+}
+
+/// The values of a tag in a file of metrics, in order.
+fn series(path: &Path, tag: &str) -> Vec<f64> {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let of_tag = |row: &str| row.rsplit_once(&format!(",{tag},"))?.1.parse().ok();
+    text.lines().filter_map(of_tag).collect()
+}
+
+/// The names of a run's event files that hold what `pliant probe` measured.
+fn reprobed_event_files(run: &Path) -> Vec<String> {
+    let names = fs::read_dir(run).expect("a run").filter_map(|entry| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        name.starts_with("events").then_some(name)?.rsplit_once(".reprobe-").map(|x| x.1.to_owned())
+    });
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_later_call_takes_the_place_of_what_an_earlier_one_measured_with_the_same_probe() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    run_with_checkpoints(folder.path(), &["--probe", "units:batch_size=64"]);
+    let run = folder.path().join("run");
+    let none = pliant(folder.path(), &["probe", "run"]);
+    assert_eq!(none.code, Some(0), "the run's own probes: {}", none.err);
+    let units = run.join("reprobe/units.csv");
+    let first = series(&units, "reprobe/units/dead/dense1");
+    assert!(first.len() >= 4, "{first:?}");
+    let other = ["--probe", "rank:batch_size=64", "--probe", "rank:batch_size=32", "--seed", "3"];
+    succeeds(folder.path(), &[&["probe", "run"], &other[..]].concat());
+    assert_eq!(series(&units, "reprobe/units/dead/dense1"), first);
+    let second = series(&run.join("reprobe/rank_2.csv"), "reprobe/rank_2/weight_srank/dense1");
+    assert_eq!(second.len(), first.len());
+    let again = ["probe", "run", "--probe", "units:batch_size=2"];
+    succeeds(folder.path(), &again);
+    let dead = series(&units, "reprobe/units/dead/dense1");
+    assert!(dead.len() == first.len() && dead != first, "two observations are not 64: {dead:?}");
+    assert_eq!(reprobed_event_files(&run), ["rank", "rank_2", "units"]);
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_read_is_skipped_and_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    run_with_checkpoints(folder.path(), &[]);
+    let checkpoints = folder.path().join("run/checkpoints");
+    let mut updates: Vec<u64> = fs::read_dir(&checkpoints)
+        .expect("a folder")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    updates.sort_unstable();
+    let damaged = checkpoints.join(format!("{}/tensors.safetensors", updates[1]));
+    let bytes = fs::read(&damaged).expect("a checkpoint");
+    fs::write(&damaged, &bytes[..bytes.len() / 2]).expect("writable");
+    let ran = pliant(folder.path(), &["probe", "run", "--probe", "units:batch_size=64"]);
+    assert_eq!(ran.code, Some(2), "{}{}", ran.out, ran.err);
+    let rows: Vec<&str> = ran.out.lines().filter(|row| row.contains("units/dead")).collect();
+    let columns = rows[0].split(['\u{2502}', '\u{2506}']).count() - 3;
+    assert_eq!(columns, updates.len() - 1, "the others are measured:\n{}", ran.out);
+    let message = format!("1 of {} checkpoints are not measured", updates.len());
+    let name = format!("checkpoints/{}: tensors.safetensors", updates[1]);
+    assert!(ran.err.contains(&message) && ran.err.contains(&name), "{}", ran.err);
+}
+
+#[test]
+fn what_was_measured_before_a_signal_is_kept() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    run_with_checkpoints(folder.path(), &[]);
+    let probe = "plasticity:targets=1,steps=3000,observations=64,batch_size=64";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pliant"))
+        .args(["probe", "run", "--json", "--probe", probe])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    let mut line = String::new();
+    out.read_line(&mut line).expect("a line for the first checkpoint");
+    let first: Value = serde_json::from_str(&line).expect("JSON");
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("a shell's tool").success());
+    let mut err = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
+    assert_eq!(child.wait().expect("it ends").code(), Some(1), "{err}");
+    assert!(err.contains("stopped: 1 of "), "{err}");
+    let kept =
+        series(&folder.path().join("run/reprobe/plasticity.csv"), "reprobe/plasticity/change");
+    assert_eq!(kept.first().copied(), first["metrics"]["plasticity/change"].as_f64());
+    assert_eq!(kept.len(), 1);
+}
+
+#[test]
+fn probes_that_need_more_than_is_stored_are_refused_before_anything_is_measured() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    run_with_checkpoints(folder.path(), &[]);
+    let args =
+        ["probe", "run", "--probe", "units:batch_size=64", "--probe", "rank:batch_size=5000"];
+    let ran = pliant(folder.path(), &args);
+    assert_eq!(ran.code, Some(2), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("probes[1]: probe `rank`") && ran.err.contains("1600"), "{}", ran.err);
+    assert!(!folder.path().join("run/reprobe").exists());
+    let ran = pliant(folder.path(), &["probe", "run"]);
+    assert_eq!(ran.code, Some(2), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("--probe KIND"), "{}", ran.err);
 }

@@ -57,7 +57,6 @@ fn probes_change_no_number_of_a_run() {
         "rank",
         "sharpness",
         "units",
-        "weight_rank",
     ];
     let is_measured = |line: &str| areas.iter().any(|area| line.contains(&format!(",{area}/")));
     for area in areas {

@@ -136,3 +136,21 @@ fn interventions_go_on_as_they_began_but_for_their_settings_and_the_former_ones_
     let acted = read("metrics.csv").lines().filter(|line| line.contains(",redo/acted,")).count();
     assert_eq!(acted, 25, "every ten of 250 updates");
 }
+
+#[test]
+fn a_run_goes_on_with_probes_that_it_did_not_have() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let own = ["--probe", "units:batch_size=64,every_updates=100"];
+    succeeds(folder.path(), &short_mnist("run", &own));
+    let probes =
+        "probes=[{kind=\"units\",batch_size=64,every_updates=100},{kind=\"norms\",batch_size=64}]";
+    let more = ["resume", "run", "--set", "run.budget_frames=2400", "--set", probes];
+    succeeds(folder.path(), &more);
+    let metrics = metrics_without_time(&folder.path().join("run"));
+    let frames = |tag: &str| -> Vec<u64> {
+        let rows = metrics.lines().filter(|row| row.contains(&format!(",{tag},")));
+        rows.filter_map(|row| row.split(',').next()?.parse().ok()).collect()
+    };
+    let (units, norms) = (frames("units/dead"), frames("norms/q_max"));
+    assert!(units.len() == 6 && units.is_sorted() && norms == [1600], "{units:?} {norms:?}");
+}

@@ -8,11 +8,13 @@ use pliant_core::{
     tch::{Device, Kind, Tensor},
 };
 
+use crate::tensors;
+
 /// Reads a safetensors file with `s_tm1`, `s_t` u8 `[n, channels, height, width]`, `a_tm1` i64 `[n]`, `r_t`,
 /// `discount_t` f32 `[n]`. An error unless a network of these sizes can learn from them.
 pub(super) fn transitions(path: &Path, spec: &NetworkSpec) -> Result<Transitions, String> {
     let failed = |error: &dyn Display| format!("--data {}: {error}", path.display());
-    let all = Tensor::read_safetensors(path).map_err(|error| failed(&error))?;
+    let all = tensors::read(path).map_err(|error| failed(&error))?;
     let read = typed(&all.into_iter().collect()).map_err(|error| failed(&error))?;
     check(&read, spec).map_err(|error| failed(&error))?;
     Ok(read)
