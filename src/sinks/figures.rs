@@ -13,7 +13,7 @@ use pliant_core::{
     sink::Sink,
 };
 
-use super::at;
+use super::{at, picture};
 use crate::plot;
 
 /// Writes `figures/AREA/NAME/<updates>_<frames>.svg` with a `.csv` of the same name for curves, `.png` and `.npy`
@@ -45,8 +45,8 @@ impl FigureSink {
 
     fn matrix(&self, tag: &str, clock: &Clock, matrix: &Matrix) -> Result<()> {
         self.write(tag, clock, "npy", &matrix_npy(matrix))?;
-        match plot::matrix_png(&title(tag, clock), matrix)? {
-            Some(png) => self.write(tag, clock, "png", &png.bytes),
+        match plot::matrix_picture(&title(tag, clock), matrix)? {
+            Some(drawn) => self.write(tag, clock, "png", &picture::png(&drawn)?),
             None => Ok(()),
         }
     }

@@ -75,11 +75,14 @@ impl TensorBoardSink {
     /// `.NAME` and takes the place of those that do.
     pub fn beside(dir: &Path, name: &str) -> Result<Self> {
         let ending = format!(".{name}");
+        let sink = Self::open(dir, &ending, 0)?;
         for former in event_files(dir)?.filter(|file| file.ends_with(&ending)) {
             let path = dir.join(former);
-            fs::remove_file(&path).map_err(at(&path))?;
+            if path != sink.path {
+                fs::remove_file(&path).map_err(at(&path))?;
+            }
         }
-        Self::open(dir, &ending, 0)
+        Ok(sink)
     }
 
     fn open(dir: &Path, ending: &str, first_step: i64) -> Result<Self> {

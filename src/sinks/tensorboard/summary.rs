@@ -11,7 +11,7 @@ use tensorboard_proto::{
 };
 
 use crate::{
-    plot::{self, Png},
+    plot,
     sinks::{histogram::Histogram, picture},
 };
 
@@ -34,10 +34,10 @@ pub(super) fn append(values: &mut Vec<Summary_Value>, tag: &str, value: &Value) 
             values.push(image(tag, (*width).into(), (*height).into(), gif.clone()));
         }
         Value::Curves(curves) => {
-            values.extend(plot::curves_png(tag, curves)?.map(|it| picture_of(tag, it)));
+            values.extend(figure(tag, plot::curves_picture(tag, curves)?)?);
         }
         Value::Matrix(matrix) => {
-            values.extend(plot::matrix_png(tag, matrix)?.map(|it| picture_of(tag, it)));
+            values.extend(figure(tag, plot::matrix_picture(tag, matrix)?)?);
         }
         Value::Text(text) => {
             values.push(plugin(tag, "text", Vec::new(), string(text.clone().into_bytes())));
@@ -107,8 +107,9 @@ fn images(tag: &str, frames: &[Picture], fps: u32) -> Result<Option<Summary_Valu
     Ok(Some(image(tag, first.width as i32, first.height as i32, file)))
 }
 
-fn picture_of(tag: &str, png: Png) -> Summary_Value {
-    image(tag, png.width as i32, png.height as i32, png.bytes)
+/// What was drawn, if there was something to draw.
+fn figure(tag: &str, drawn: Option<Picture>) -> Result<Option<Summary_Value>> {
+    drawn.map_or(Ok(None), |picture| images(tag, &[picture], 1))
 }
 
 fn image(tag: &str, width: i32, height: i32, file: Vec<u8>) -> Summary_Value {
