@@ -8,14 +8,22 @@ fn main() {
         "cargo:rustc-env=PLIANT_LIBTORCH={}",
         libtorch().unwrap_or_else(|| "unknown".to_owned())
     );
-    println!("cargo:rerun-if-changed=.git/HEAD");
-    println!("cargo:rerun-if-changed=.git/refs/heads");
+    for path in
+        ["HEAD", "refs/heads"].iter().filter_map(|name| git(&["rev-parse", "--git-path", name]))
+    {
+        println!("cargo:rerun-if-changed={path}");
+    }
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     println!("cargo:rerun-if-changed=build.rs");
 }
 
 fn commit() -> Option<String> {
-    let output = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output().ok()?;
+    git(&["rev-parse", "--short", "HEAD"])
+}
+
+/// What git prints; nothing outside a checkout.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
 }

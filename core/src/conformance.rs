@@ -2,12 +2,14 @@
 
 mod interventions;
 mod network;
+mod probes;
 #[cfg(test)]
 mod tests;
 mod trial;
 
 pub use interventions::{InterventionTrials, Refusal};
 pub use network::TrialNetwork;
+pub use probes::ProbeTrials;
 pub use trial::{Bits, Setup, Trial, devices, heads};
 
 use crate::registry::Registry;

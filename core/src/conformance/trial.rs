@@ -106,6 +106,11 @@ impl Trial {
         Ok(Self { interventions, learner, label, pictures, clock, metrics, draws })
     }
 
+    /// What is tried, for messages.
+    pub(super) fn label(&self) -> &str {
+        &self.label
+    }
+
     /// Makes so many Q-learning updates on all states.
     ///
     /// # Panics

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use custom_intervention::{GradientNoise, WeightNorm, register};
 use pliant_core::{
-    conformance::{InterventionTrials, check_settings},
+    conformance::{InterventionTrials, ProbeTrials},
     intervention::{Interventions, UpdateBatch},
     network::{Architecture, HiddenLayer, Model, Network, NetworkPlan, NetworkSpec, Pass, Taps},
     optimizer::{Sgd, SgdConfig},
@@ -136,10 +136,8 @@ fn the_intervention_keeps_the_rules_of_interventions() {
 }
 
 #[test]
-fn the_probe_keeps_the_rules_of_settings() {
-    let mut plugins = Plugins::empty();
-    register(&mut plugins);
-    check_settings(&plugins.probes);
+fn the_probe_keeps_the_rules_of_probes() {
+    ProbeTrials::of(register).check();
 }
 
 #[test]
