@@ -9,6 +9,7 @@ mod interference;
 mod kmeans;
 mod loss;
 mod norms;
+mod passes;
 mod per_example;
 mod plasticity;
 mod q_error;

@@ -6,15 +6,14 @@ use pliant_core::{
     clock::Every,
     error::Result,
     metrics::Metrics,
-    network::Taps,
     probe::{Probe, Subject},
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
-    tch::{Kind, Tensor, no_grad},
+    tch::{Kind, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{batch::check_batch, step::after_one_step};
+use crate::{batch::check_batch, passes::Passes, step::after_one_step};
 
 /// L2 norms, by layer (weight, bias and scales together) as `norms/WHAT/LAYER` and of all parameters as
 /// `norms/WHAT`:
@@ -84,13 +83,12 @@ impl Probe for Norms {
             squares.add(name, 2, &(new.detach() - parameter.detach()));
         }
         squares.report(metrics);
-        let mut taps = Taps::default();
-        let outputs = no_grad(|| online.forward(&batch.s_tm1, Some(&mut taps)));
-        if let Some(features) = taps.features() {
+        let passes = Passes::over(online, &batch.s_tm1);
+        if let Some(features) = passes.features {
             let each = features.square().sum_dim_intlist([1i64].as_slice(), false, Kind::Double);
             metrics.scalar("norms/feature", each.sqrt().mean(Kind::Double).double_value(&[]));
         }
-        report_q(&online.head().q_values(&outputs), metrics);
+        report_q(&passes.q_values, metrics);
         Ok(())
     }
 }
@@ -98,7 +96,7 @@ impl Probe for Norms {
 pliant_core::stateless!(Norms);
 
 fn report_q(q: &Tensor, metrics: &mut Metrics) {
-    let q = q.detach().to_kind(Kind::Double);
+    let q = q.to_kind(Kind::Double);
     metrics.scalar("norms/q_mean_abs", q.abs().mean(Kind::Double).double_value(&[]));
     metrics.scalar("norms/q_max", q.max().double_value(&[]));
     metrics.scalar("norms/q_std", q.std(false).double_value(&[]));

@@ -9,11 +9,11 @@ use pliant_core::{
     probe::{Probe, ProbeData, Subject},
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
-    tch::{Device, Kind, Tensor, no_grad},
+    tch::{Device, Kind, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{batch::check_batch, states::states_of};
+use crate::{batch::check_batch, passes::Passes, states::states_of};
 
 /// Q-values against the optimal ones, where the task's states are known (the block MDPs), on observations
 /// from the replay: `q_error/mean_abs` and `q_error/rms` over all actions, `q_error/bias` (mean of
@@ -91,7 +91,7 @@ impl Probe for QError {
     ) -> Result<()> {
         let states = subject.states.expect("`fits` was asked before");
         let batch = subject.draw(self.0.config.batch_size, stream);
-        let q = no_grad(|| subject.learner.online.q_values(&batch.s_tm1));
+        let q = Passes::over(&subject.learner.online, &batch.s_tm1).q_values;
         let q = q.to_device(Device::Cpu).to_kind(Kind::Double);
         let truth = true_values(states, &batch.s_tm1, subject.data.discount())?;
         Errors::between(&q, &truth).report(metrics);

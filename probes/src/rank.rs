@@ -4,16 +4,15 @@ use pliant_core::{
     clock::Every,
     error::Result,
     metrics::Metrics,
-    network::Taps,
     probe::{Probe, Subject},
     ranges::positive,
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
-    tch::{Kind, Tensor, no_grad},
+    tch::{Kind, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::batch::check_batch;
+use crate::{batch::check_batch, passes::Passes};
 
 /// How many directions features and weights use, by four definitions that are never the same number. Of the
 /// features phi [n, d] of a batch (what the output layer reads), as `rank/NAME`:
@@ -78,10 +77,8 @@ impl Probe for Rank {
     ) -> Result<()> {
         let batch = subject.draw(self.0.config.batch_size, stream);
         let online = &subject.learner.online;
-        let mut taps = Taps::default();
-        let _ = no_grad(|| online.forward(&batch.s_tm1, Some(&mut taps)));
-        if let Some(features) = taps.features() {
-            let spectrum = Spectrum::of(features)?;
+        if let Some(features) = Passes::over(online, &batch.s_tm1).features {
+            let spectrum = Spectrum::of(&features)?;
             let scaled = 1.0 / (features.size()[0] as f64).sqrt();
             let above = |value: &&f64| **value * scaled > self.0.config.threshold;
             metrics.scalar("rank/feature", spectrum.0.iter().filter(above).count() as f64);
