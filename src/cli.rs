@@ -10,7 +10,7 @@ use pliant_core::registry::Plugins;
 use pliant_envs::classification::DatasetName;
 
 use crate::{
-    commands,
+    commands::{self, train::Seeds},
     config::Options,
     failure::{self, Failure, Outcome},
     plugins,
@@ -97,6 +97,12 @@ impl ConfigArgs {
 pub struct TrainArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+    /// Train under several seeds: a range such as 1..4 with both ends, or a list; each in a folder of its own
+    #[arg(long, value_name = "FIRST..LAST", conflicts_with = "seed")]
+    pub(crate) seeds: Option<Seeds>,
+    /// With --seeds: at most so many at a time [default: as many as there are cores for]
+    #[arg(long, value_name = "N", requires = "seeds", value_parser = at_least_one(1000))]
+    pub(crate) jobs: Option<usize>,
     /// The run directory; must not exist or be empty [default: runs/NAME-seedN-TIME]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,

@@ -172,7 +172,13 @@ const MAX_THREADS: usize = 1024;
 
 /// Refuses a replay that will not fit, before it fills up hours later.
 pub fn check_memory(experiment: &Experiment) -> Outcome {
-    fits(experiment.replay_bytes, available_memory()).map_err(Failure::Input)
+    check_memory_for(experiment, 1)
+}
+
+/// The same of several such experiments at once.
+pub fn check_memory_for(experiment: &Experiment, count: usize) -> Outcome {
+    let needed = experiment.replay_bytes.saturating_mul(count as u64);
+    fits(needed, available_memory()).map_err(Failure::Input)
 }
 
 fn fits(needed: u64, available: Option<u64>) -> Result<(), String> {

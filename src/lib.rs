@@ -19,6 +19,7 @@ mod commands;
 pub mod config;
 pub mod cuda;
 mod device;
+mod engine;
 mod episodes;
 mod evaluation;
 mod experiment;

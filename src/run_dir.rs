@@ -16,10 +16,11 @@ use crate::{
 };
 
 /// Where a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Under way, or ended without being able to say so.
+    #[default]
     Running,
     /// The budget is used up.
     Finished,
@@ -30,7 +31,7 @@ pub enum State {
 }
 
 /// `status.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// Where the run stands.
     pub state: State,
@@ -148,6 +149,12 @@ impl RunDirectory {
         self.0.join("checkpoints")
     }
 
+    /// What `status.json` says, if it can be read.
+    pub fn status(&self) -> Option<Status> {
+        let text = fs::read_to_string(self.0.join("status.json")).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
     /// Writes `status.json`.
     pub fn write_status(&self, status: &Status) -> Outcome {
         self.write("status.json", to_json(status).as_bytes())
@@ -191,6 +198,25 @@ pub fn claim_default(config: &Config) -> PathBuf {
         fs::create_dir(path).is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
     };
     std::iter::once(first.clone()).chain(others).find(|path| !is_taken(path)).unwrap_or(first)
+}
+
+/// `runs/<name>-seeds-<seconds since 1970>` under the current folder, or the same with a number behind it: a
+/// folder for several runs, made here.
+pub fn claim_folder(name: &str) -> Outcome<PathBuf> {
+    let failed =
+        |path: &Path, error| Failure::Input(format!("cannot make {}: {error}", path.display()));
+    let runs = Path::new("runs");
+    fs::create_dir_all(runs).map_err(|error| failed(runs, error))?;
+    let name = format!("{name}-seeds-{}", unix_seconds());
+    let others = (2..).map(|number| runs.join(format!("{name}-{number}")));
+    for path in std::iter::once(runs.join(&name)).chain(others) {
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed(&path, error)),
+        }
+    }
+    unreachable!("numbers do not end")
 }
 
 /// Seconds since 1970.

@@ -1,6 +1,9 @@
 //! `pliant train`
 
+mod seeds;
+
 use pliant_core::registry::Plugins;
+pub use seeds::Seeds;
 
 use super::session;
 use crate::{
@@ -29,6 +32,9 @@ pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
         session::warn_of_idleness(&experiment);
         describe(&experiment);
         return Ok(());
+    }
+    if let Some(seeds) = &args.seeds {
+        return seeds::train(experiment, seeds, args.jobs, args.out.as_deref());
     }
     let path = args.out.clone().unwrap_or_else(|| run_dir::claim_default(&experiment.config));
     let provenance = session::provenance(&experiment);

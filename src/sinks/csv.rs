@@ -1,6 +1,6 @@
 //! `metrics.csv`: scalars as comma-separated values (RFC 4180, with plain line feeds).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fs, path::Path};
 
 use super::table::{Format, Row, TableSink};
 
@@ -43,6 +43,19 @@ impl Format for Csv {
     }
 }
 
+/// The last value of a tag that needs no quotes, of a file that a [`CsvSink`] wrote.
+pub fn last(path: &Path, tag: &str) -> Option<f64> {
+    let text = fs::read_to_string(path).ok()?;
+    let of_tag = |row: &str| {
+        row.rsplit_once(',')
+            .filter(|(front, _)| front.ends_with(&format!(",{tag}")))?
+            .1
+            .parse()
+            .ok()
+    };
+    text.lines().rev().find_map(of_tag)
+}
+
 fn quoted(tag: &str) -> Cow<'_, str> {
     if tag.contains([',', '"', '\n', '\r']) {
         Cow::Owned(format!("\"{}\"", tag.replace('"', "\"\"")))
@@ -53,8 +66,6 @@ fn quoted(tag: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
-
     use pliant_core::{clock::Clock, metrics::Metrics, sink::Sink};
 
     use super::*;

@@ -12,4 +12,5 @@ mod plugin;
 mod probe;
 mod reproducible;
 mod resume;
+mod seeds;
 mod video;

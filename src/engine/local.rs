@@ -1,0 +1,273 @@
+//! Runs as processes of this machine, so many at a time.
+
+use std::{
+    collections::VecDeque,
+    ffi::OsString,
+    fs::File,
+    io,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    run_dir::{RunDirectory, State, Status},
+    sinks::Progress,
+};
+
+/// How often the processes are looked at.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// One run: what this program is started with, and the run directory that comes of it.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// For messages.
+    pub name: String,
+    /// The command line behind the program's name.
+    pub arguments: Vec<OsString>,
+    /// The run directory; what the process prints goes into a file beside it that ends in `.log`.
+    pub run: PathBuf,
+    /// The run's budget.
+    pub budget_frames: u64,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, Default)]
+pub struct Ended {
+    /// The run's own account of it; `None` if it did not come to have one.
+    pub status: Option<Status>,
+    /// Why it failed. Nothing of both is a job that never began, as it was to stop before.
+    pub error: Option<String>,
+}
+
+impl Ended {
+    /// `finished`, `stopped`, `failed` or `not begun`.
+    pub fn state(&self) -> &'static str {
+        match self.status.as_ref().map(|status| status.state) {
+            Some(State::Finished) => "finished",
+            Some(State::Stopped) => "stopped",
+            None if self.error.is_none() => "not begun",
+            _ => "failed",
+        }
+    }
+}
+
+/// Shares of a machine: how many runs at a time, and threads for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Runs at a time.
+    pub at_once: usize,
+    /// Threads of each, that compute and that step environments.
+    pub threads: usize,
+}
+
+impl Share {
+    /// Of `cores` for `count` runs. What is wanted of either wins: a thread each computes more in sum than
+    /// one run with all of them, as runs do not wait for each other.
+    pub fn of(cores: usize, count: usize, at_once: Option<usize>, threads: usize) -> Self {
+        let wanted = at_once.unwrap_or(cores / threads.max(1));
+        let at_once = wanted.clamp(1, count.max(1));
+        let threads = if threads == 0 { (cores / at_once).max(1) } else { threads };
+        Self { at_once, threads }
+    }
+}
+
+/// Runs all jobs, at most `at_once` at a time, and says how each ended, in their order. When `stop` becomes
+/// true those under way are asked to stop in order, and no others begin.
+pub fn run_all(
+    program: &Path,
+    jobs: &[Job],
+    at_once: usize,
+    progress: &Progress,
+    stop: &AtomicBool,
+) -> Vec<Ended> {
+    let mut fleet = Fleet {
+        program,
+        waiting: jobs.iter().enumerate().collect(),
+        under_way: Vec::new(),
+        ended: vec![None; jobs.len()],
+    };
+    let mut is_told = false;
+    loop {
+        let is_stopped = stop.load(Ordering::Relaxed);
+        if is_stopped && !is_told {
+            fleet.stop();
+            is_told = true;
+        }
+        while fleet.under_way.len() < at_once && !is_stopped {
+            let Some((index, job)) = fleet.waiting.pop_front() else { break };
+            fleet.start(index, job, progress);
+        }
+        if fleet.under_way.is_empty() {
+            break;
+        }
+        thread::sleep(PERIOD);
+        fleet.reap(progress, is_told);
+        progress.advance(jobs.iter().map(|job| frames(&job.run)).sum());
+    }
+    fleet.ended.into_iter().map(Option::unwrap_or_default).collect()
+}
+
+struct Fleet<'a> {
+    program: &'a Path,
+    waiting: VecDeque<(usize, &'a Job)>,
+    under_way: Vec<(usize, &'a Job, Child)>,
+    ended: Vec<Option<Ended>>,
+}
+
+impl<'a> Fleet<'a> {
+    fn start(&mut self, index: usize, job: &'a Job, progress: &Progress) {
+        progress.println(&format!("{}: begins", job.name));
+        match start(self.program, job) {
+            Ok(child) => self.under_way.push((index, job, child)),
+            Err(error) => {
+                let error = format!("cannot be started: {error}");
+                progress.println(&format!("{}: {error}", job.name));
+                self.ended[index] = Some(Ended { status: None, error: Some(error) });
+            }
+        }
+    }
+
+    /// Takes out those that ended. One that was told to stop so early that there is no run never began.
+    fn reap(&mut self, progress: &Progress, is_told: bool) {
+        let mut left = Vec::new();
+        for (index, job, mut child) in self.under_way.drain(..) {
+            let code = match child.try_wait() {
+                Ok(None) => {
+                    left.push((index, job, child));
+                    continue;
+                }
+                Ok(Some(code)) => code.to_string(),
+                Err(error) => error.to_string(),
+            };
+            let mut ended = how_it_ended(job, &code);
+            if is_told && ended.status.is_none() {
+                ended = Ended::default();
+            }
+            let said = ended.error.clone().unwrap_or_else(|| ended.state().to_owned());
+            progress.println(&format!("{}: {said}", job.name));
+            self.ended[index] = Some(ended);
+        }
+        self.under_way = left;
+    }
+
+    /// Asks those under way to stop. One that ended meanwhile cannot be asked.
+    fn stop(&self) {
+        for (_, _, child) in &self.under_way {
+            if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                let _ = kill_process(pid, Signal::TERM);
+            }
+        }
+    }
+}
+
+/// In a process group of its own: Ctrl-C reaches this program alone, which passes it on once.
+fn start(program: &Path, job: &Job) -> io::Result<Child> {
+    let log = File::create(log_file(&job.run))?;
+    let mut command = Command::new(program);
+    command.args(&job.arguments).process_group(0);
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()
+}
+
+fn log_file(run: &Path) -> PathBuf {
+    let mut name = run.as_os_str().to_owned();
+    name.push(".log");
+    PathBuf::from(name)
+}
+
+fn how_it_ended(job: &Job, code: &str) -> Ended {
+    let status = RunDirectory::open(&job.run).ok().and_then(|run| run.status());
+    let error = match &status {
+        Some(Status { state: State::Finished | State::Stopped, .. }) => None,
+        Some(Status { error: Some(error), .. }) => Some(error.clone()),
+        _ => Some(format!("{code}; see {}", log_file(&job.run).display())),
+    };
+    Ended { status, error }
+}
+
+fn frames(run: &Path) -> u64 {
+    let status = RunDirectory::open(run).ok().and_then(|run| run.status());
+    status.map_or(0, |status| status.clock.frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_shared_out() {
+        let share = |cores, count, at_once, threads| {
+            let Share { at_once, threads } = Share::of(cores, count, at_once, threads);
+            (at_once, threads)
+        };
+        assert_eq!(share(2, 4, None, 0), (2, 1));
+        assert_eq!(share(16, 4, None, 0), (4, 4), "none is left idle");
+        assert_eq!(share(16, 4, Some(2), 0), (2, 8));
+        assert_eq!(share(16, 40, None, 4), (4, 4));
+        assert_eq!(share(2, 4, None, 8), (1, 8));
+        assert_eq!(share(2, 4, Some(4), 0), (4, 1), "as asked");
+    }
+
+    fn job(folder: &Path, name: &str, script: &str) -> Job {
+        let arguments = ["-c", script].map(OsString::from).to_vec();
+        let (name, run) = (name.to_owned(), folder.join(name));
+        Job { name, arguments, run, budget_frames: 1 }
+    }
+
+    #[test]
+    fn so_many_at_a_time_run_and_what_fails_is_told_with_where_to_look() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // Each fails if it is not alone.
+        let alone =
+            format!("cd {0}; mkdir busy || exit 9; sleep 0.3; rmdir busy", folder.path().display());
+        let jobs: Vec<Job> =
+            (0..3).map(|i| job(folder.path(), &format!("run{i}"), &alone)).collect();
+        let (quiet, go_on) = (Progress::quiet(), AtomicBool::new(false));
+        let ended = run_all(Path::new("/bin/sh"), &jobs, 1, &quiet, &go_on);
+        for (index, ended) in ended.iter().enumerate() {
+            let error = ended.error.as_deref().expect("they leave no run behind");
+            assert!(
+                error.contains("exit status: 0") && error.contains(&format!("run{index}.log")),
+                "{error}"
+            );
+        }
+        let failing = [job(folder.path(), "bad", "echo why >&2; exit 3")];
+        let ended = run_all(Path::new("/bin/sh"), &failing, 1, &quiet, &go_on);
+        assert!(ended[0].error.as_deref().is_some_and(|error| error.contains("exit status: 3")));
+        assert_eq!(std::fs::read_to_string(folder.path().join("bad.log")).expect("a log"), "why\n");
+        let ended = run_all(Path::new("/no/such/program"), &failing, 1, &quiet, &go_on);
+        assert!(ended[0].error.as_deref().is_some_and(|error| error.contains("cannot be started")));
+    }
+
+    #[test]
+    fn when_it_is_to_stop_those_under_way_are_told_and_no_others_begin() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // The first two leave the account of a run behind, the third would.
+        let script = |i: usize| {
+            let run = folder.path().join(format!("run{i}"));
+            let status = Status { state: State::Stopped, ..Status::default() };
+            let status = serde_json::to_string(&status).expect("plain data");
+            let run = run.display();
+            let leave =
+                format!("mkdir {run}; echo '{status}' >{run}/status.json; : >{run}/config.toml");
+            format!("leave() {{ {leave}; exit 0; }}; trap leave TERM; while :; do sleep 0.05; done")
+        };
+        let jobs: Vec<Job> =
+            (0..3).map(|i| job(folder.path(), &format!("run{i}"), &script(i))).collect();
+        let stop = AtomicBool::new(false);
+        let ended = thread::scope(|scope| {
+            let running =
+                scope.spawn(|| run_all(Path::new("/bin/sh"), &jobs, 2, &Progress::quiet(), &stop));
+            thread::sleep(Duration::from_millis(600));
+            stop.store(true, Ordering::Relaxed);
+            running.join().expect("no panic")
+        });
+        let states: Vec<&str> = ended.iter().map(Ended::state).collect();
+        assert_eq!(states, ["stopped", "stopped", "not begun"], "{ended:?}");
+    }
+}
