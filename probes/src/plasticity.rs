@@ -15,7 +15,7 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    batch::check_batch,
+    batch::check_steps_batch,
     fit::{Fit, Goal, OptimizerState, Protocol, fit_all, mean_and_std},
     reference::Reference,
 };
@@ -37,7 +37,7 @@ pub struct PlasticityConfig {
     pub targets: u32,
     /// Optimiser steps on each.
     pub steps: u32,
-    /// Observations per step. The paper does not say.
+    /// Observations per step, at most `observations`. The paper does not say.
     pub batch_size: u32,
     /// Observations that are drawn from the replay and learned from. The paper does not say.
     pub observations: u32,
@@ -102,12 +102,12 @@ impl Plasticity {
                 return Err(format!("`{key}` is {value}, expected 1 to {most}"));
             }
         }
-        check_batch(batch_size)?;
         if !(2..=MOST_OBSERVATIONS).contains(&observations) {
             return Err(format!(
                 "`observations` is {observations}, expected 2 to {MOST_OBSERVATIONS}"
             ));
         }
+        check_steps_batch(batch_size, observations)?;
         positive("scale", scale)?;
         Ok(Box::new(Self { config, first: Reference::default() }))
     }

@@ -13,7 +13,7 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    batch::check_batch,
+    batch::check_steps_batch,
     fit::{Fit, Goal, OptimizerState, Protocol, fit_all, mean_and_std},
     plasticity::{learning_curves, over_targets},
     reference::Reference,
@@ -33,7 +33,7 @@ pub struct RandomLabelsConfig {
     pub targets: u32,
     /// Optimiser steps on each.
     pub steps: u32,
-    /// Observations per step.
+    /// Observations per step, at most `observations`.
     pub batch_size: u32,
     /// Observations that are labelled.
     pub observations: u32,
@@ -83,7 +83,7 @@ impl RandomLabels {
                 return Err(format!("`{key}` is {value}, expected 1 to {most}"));
             }
         }
-        check_batch(batch_size)?;
+        check_steps_batch(batch_size, observations)?;
         Ok(Box::new(Self { config, first: Reference::default() }))
     }
 }

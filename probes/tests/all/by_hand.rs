@@ -90,10 +90,8 @@ fn the_heat_map_is_in_the_order_that_was_asked_for() {
     // Gradients along (1, 0), (0, 1), (1, 0), (0, 1) of action 0's weights, in states 1, 0, 1, 0.
     let [a, b] = [([1, 0], 0, -9.0), ([0, 1], 0, -9.0)];
     let data = Given(vec![a, b, a, b]);
-    let order = |order: &str| {
-        let settings = "batch_size = 4\nloss = \"primary\"\nclusters = 2";
-        heat_map(&format!("{settings}\norder = \"{order}\""), &data)
-    };
+    let order =
+        |order: &str| heat_map(&format!("batch_size = 4\nloss = \"primary\"\n{order}"), &data);
     #[rustfmt::skip]
     let drawn = [
         1.0, 0.0, 1.0, 0.0,
@@ -108,9 +106,9 @@ fn the_heat_map_is_in_the_order_that_was_asked_for() {
         0.0, 0.0, 1.0, 1.0,
         0.0, 0.0, 1.0, 1.0,
     ];
-    assert_all_close(&order("none"), &drawn);
-    assert_all_close(&order("clusters"), &together);
-    assert_all_close(&order("state"), &together);
+    assert_all_close(&order("order = \"none\""), &drawn);
+    assert_all_close(&order("clusters = 2"), &together);
+    assert_all_close(&order("order = \"state\""), &together);
 }
 
 #[test]

@@ -8,4 +8,5 @@ mod linear;
 mod per_example;
 mod plasticity;
 mod registry;
+mod settings;
 mod truth;
