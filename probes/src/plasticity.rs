@@ -259,6 +259,20 @@ mod tests {
         assert!((b - (0.25 + f64::from(sine).powi(2)) / 2.0).abs() < 1e-6, "{b}");
     }
 
+    /// Sines by Python of the f32 nearest to these outputs, times 1e5. A product in f32 is off by up to 0.004, the
+    /// sine of 1e5 * 1.1 then by 0.0023.
+    #[test]
+    fn the_sine_is_of_a_product_in_f64() {
+        let outputs = Tensor::from_slice(&[0.3f32, -0.7, 1.1, 0.123]).reshape([2, 2]);
+        let found = targets(&outputs, &Tensor::from_slice(&[0.0]), 1e5);
+        let sines = [-0.803_375_870_8, 0.824_149_776_4, 0.273_674_571_4, -0.617_138_562_9];
+        for (actual, expected) in
+            Vec::<f32>::try_from(&found.reshape([-1])).expect("f32").iter().zip(sines)
+        {
+            assert!((f64::from(*actual) - expected).abs() < 1e-6, "{actual}, expected {expected}");
+        }
+    }
+
     #[test]
     fn the_change_is_to_the_first_measurement_even_after_a_resume() {
         let fit = |last| Fit { initial: 1.0, last, accuracy: f64::NAN, curve: vec![(1.0, last)] };

@@ -1,36 +1,8 @@
 //! Probes of a linear network, against numbers worked by hand.
 
-use pliant_core::{
-    clock::Clock,
-    learner::Learner,
-    metrics::{Metrics, Value},
-    probe::Subject,
-    seeds::Seeds,
-};
+use pliant_core::metrics::Value;
 
-use crate::{
-    common::{Parity, plugins},
-    linear::{Given, learner},
-};
-
-fn measure(kind: &str, settings: &str, learner: &Learner, data: &Given) -> Metrics {
-    let plugins = plugins();
-    let kind = plugins.probes.get(kind).expect("registered");
-    let mut probe = kind.build(&settings.parse().expect("TOML")).expect("valid settings");
-    assert_eq!(probe.needs(), data.0.len() as u64);
-    let (clock, mut metrics) = (Clock::default(), Metrics::default());
-    let mut stream = Seeds::new(3).stream("probe");
-    let subject = Subject { learner, data, states: Some(&Parity), clock: &clock, watch: &() };
-    probe.measure(&subject, &mut stream, &mut metrics).expect("measures");
-    metrics
-}
-
-fn assert_numbers(metrics: &Metrics, expected: &[(&str, f64)]) {
-    for (tag, expected) in expected {
-        let actual = metrics.get_scalar(tag).unwrap_or_else(|| panic!("no {tag}"));
-        assert!((actual - expected).abs() < 1e-6, "{tag}: {actual}, expected {expected}");
-    }
-}
+use crate::linear::{Given, assert_numbers, learner, measure};
 
 /// Of x = (1, 0) action 0 is worth 1 and should be worth 3: the gradient of its weight is -2, the step 1.
 const LEARNED: ([u8; 2], i64, f32) = ([1, 0], 0, 3.0);

@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod common;
+mod copies_by_hand;
 mod fitting;
 mod hessian;
 mod linear;
