@@ -85,7 +85,7 @@ pub(crate) fn lanczos(
         let rest = length(&next);
         after_step(step + 1)?;
         largest = largest.max(rest).max(diagonal[step].abs());
-        if step + 1 == steps || rest <= 1e-6 * largest || rest == 0.0 {
+        if step + 1 == steps || rest <= 1e-6 * largest {
             break;
         }
         beside.push(rest);
@@ -265,5 +265,24 @@ mod tests {
             let size = of(&exact, f64::abs);
             assert!(error < 1e-4 * size, "power {k}: off by {error:e} of {size}");
         }
+    }
+
+    #[test]
+    fn what_rounding_leaves_of_a_multiple_of_a_vector_is_no_direction() {
+        let start = Seeds::new(0).stream("test").normal(&[50], 1.0);
+        let found = lanczos(|vector| Ok(vector * 3.0), &start, 50, |_| Ok(())).expect("finite");
+        assert_eq!(found.values.len(), 1, "{found:?}");
+        assert!((found.values[0] - 3.0).abs() < 1e-6, "{found:?}");
+    }
+
+    #[test]
+    fn a_linear_loss_has_no_curvature() {
+        let weight = Tensor::from_slice(&[1.0f32, 2.0]).set_requires_grad(true);
+        let loss = (&weight * Tensor::from_slice(&[3.0f32, 4.0])).sum(Kind::Float);
+        let gradient = Tensor::run_backward(&[&loss], &[&weight], true, true).remove(0);
+        let hessian =
+            Hessian { parameters: vec![weight], names: vec!["weight".to_owned()], gradient };
+        let product = hessian.times(&Tensor::from_slice(&[5.0f32, 6.0])).expect("finite");
+        assert_eq!(Vec::<f32>::try_from(&product).expect("f32"), [0.0, 0.0]);
     }
 }

@@ -349,4 +349,17 @@ mod tests {
         let message = build(1e-4, 219).err().expect("refused");
         assert!(message.contains("`grid`") && message.contains("220"), "{message}");
     }
+
+    /// Shares 1/4 and 3/4 of -3 and 1: the width is of 3, a hundredth of it.
+    #[test]
+    fn the_figure_reaches_ten_widths_beyond_the_outermost_eigenvalues() {
+        let spectra = spectrum(&[-3.0, 1.0], &[0.25, 0.75]);
+        let density = Density::of(&spectra, 1e-4);
+        assert!((density.sigma - 0.03).abs() < 1e-12, "{}", density.sigma);
+        // From -3.3 to 1.3 in 460 steps of a hundredth, in their middles.
+        let points = density.points(460);
+        assert!((points[0].0 + 3.295).abs() < 1e-9 && (points[459].0 - 1.295).abs() < 1e-9);
+        // Halfway between there is nothing, which a log axis cannot show.
+        assert_eq!(points[230].1, 1e-10);
+    }
 }

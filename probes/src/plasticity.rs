@@ -298,4 +298,23 @@ mod tests {
         assert_eq!(metrics.get_scalar("plasticity/change"), Some(0.5));
         assert_eq!(metrics.get_scalar("plasticity/plasticity"), Some(-0.5));
     }
+
+    #[test]
+    fn curves_are_the_mean_over_targets_with_a_deviation_to_either_side() {
+        let fit = |losses: [f64; 2]| Fit {
+            initial: 0.0,
+            last: 0.0,
+            accuracy: f64::NAN,
+            curve: [10.0, 20.0].into_iter().zip(losses).collect(),
+        };
+        // Deviations over n - 1: 4 / sqrt 2, then 0.
+        let curves = learning_curves(&[fit([1.0, 3.0]), fit([5.0, 3.0])], "loss", 0.5);
+        let spread = 8f64.sqrt();
+        assert_eq!(curves.lines[0].points, [(10.0, 3.0), (20.0, 3.0)]);
+        let band = &curves.lines[0].band;
+        assert!((band[0].0 - (3.0 - spread)).abs() < 1e-12, "{band:?}");
+        assert!((band[0].1 - (3.0 + spread)).abs() < 1e-12, "{band:?}");
+        assert_eq!(band[1], (3.0, 3.0));
+        assert_eq!(curves.lines[1].points, [(10.0, 0.5), (20.0, 0.5)]);
+    }
 }

@@ -150,3 +150,31 @@ impl Checkpoint for RandomLabels {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_change_is_of_the_accuracy_and_to_the_first_measurement_even_after_a_resume() {
+        let fit = |accuracy| Fit { initial: 3.0, last: 2.0, accuracy, curve: vec![(1.0, 2.0)] };
+        let new = || RandomLabels {
+            config: RandomLabelsConfig::default().into(),
+            first: Reference::default(),
+        };
+        let (mut probe, mut metrics) = (new(), Metrics::default());
+        probe.report(&[fit(0.5), fit(0.75)], 4, 7, &mut metrics);
+        let mut state = StateDict::default();
+        probe.save(&mut state);
+        let (mut resumed, mut later) = (new(), Metrics::default());
+        resumed.load(&state).expect("saved above");
+        resumed.report(&[fit(0.25)], 4, 9, &mut later);
+        let number = |metrics: &Metrics, name: &str| {
+            metrics.get_scalar(&format!("random_labels/{name}")).expect("reported")
+        };
+        assert_eq!(number(&metrics, "accuracy"), 0.625);
+        assert_eq!(number(&metrics, "change"), 0.0);
+        assert_eq!(number(&later, "change"), -0.375);
+        assert_eq!(number(&later, "reference_updates"), 7.0);
+    }
+}

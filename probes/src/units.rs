@@ -232,6 +232,13 @@ mod tests {
         assert_eq!(held(&tanh), [("dead", 0), ("saturated", 2)]);
     }
 
+    #[test]
+    fn saturation_is_relative_to_the_bound() {
+        let wide = HiddenLayer { bound: Some(2.0), ..layer(3, Activation::Tanh) };
+        let counts = counts(&wide, &[1.99, -1.99, 1.9], &[1, 3], &[]);
+        assert_eq!(held(&counts), [("dead", 0), ("saturated", 2)]);
+    }
+
     /// Sine and cosine are never both at their bound: sin^2 + cos^2 = 1.
     #[test]
     fn a_fourier_unit_is_saturated_if_its_sine_or_its_cosine_stays_there() {

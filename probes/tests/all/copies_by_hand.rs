@@ -1,6 +1,9 @@
 //! What copies of a linear network learn, against numbers worked by hand.
 
-use pliant_core::metrics::{Line, Metrics, Value};
+use pliant_core::{
+    metrics::{Line, Metrics, Value},
+    optimizer::{Kron, KronConfig},
+};
 
 use crate::linear::{Given, assert_numbers, learner, learner_that_adds, measure};
 
@@ -94,7 +97,7 @@ fn copies_learn_in_passes_for_training_and_are_evaluated_in_others() {
 fn random_labels_by_hand() {
     let settings = "targets = 3\nobservations = 1\nbatch_size = 1\nsteps = 2";
     let metrics = measure("random_labels", settings, &learner([0.0; 4]), &same(1));
-    let [before, between, after] = [0.693_147_181, 0.474_076_984, 0.347_697_748];
+    let [before, between, after] = [2f64.ln(), 0.474_076_984, 0.347_697_748];
     assert_numbers(
         &metrics,
         &[
@@ -107,4 +110,44 @@ fn random_labels_by_hand() {
     let [curve, level] = &lines(&metrics)[..] else { panic!("two lines") };
     assert_points(curve, &[(1.0, before), (2.0, between)]);
     assert_points(level, &[(1.0, before), (2.0, before)]);
+}
+
+/// Half of 64 observations are off by 0.125 and 0.625, half by 0.875 and 1.875: with weights that do not move the loss
+/// of 51 steps is told 26 times, each that of two steps but for the last, and of k among 64 in one step.
+#[test]
+fn points_of_the_curve_are_means_of_whole_batches() {
+    let data = Given([([1, 0], 0, 0.0), ([0, 1], 0, 0.0)].repeat(32));
+    let mut learner = learner(WEIGHT);
+    learner.optimizer.set_learning_rate(0.0);
+    let settings = format!("targets = 1\nobservations = 64\nbatch_size = 64\nsteps = 51\n{SCALE}");
+    let metrics = measure("plasticity", &settings, &learner, &data);
+    let points = &lines(&metrics)[0].points;
+    let steps: Vec<f64> = points.iter().map(|(step, _)| *step).collect();
+    let expected: Vec<f64> = (1..=25).map(|pair| f64::from(2 * pair)).chain([51.0]).collect();
+    assert_eq!(steps, expected);
+    let [few, many] = [[0.125f64, 0.625], [0.875, 1.875]].map(|[a, b]| (a * a + b * b) / 2.0);
+    let mut seen = Vec::new();
+    for (step, loss) in points {
+        let batches = if *step == 51.0 { 64.0 } else { 128.0 };
+        let count = (loss - few) / (many - few) * batches;
+        assert!((count - count.round()).abs() < 1e-3, "{step}: {count} of {batches}");
+        // Half, with a standard deviation of 4 or 5.7.
+        assert!((count - batches / 2.0).abs() < 25.0, "{step}: {count} of {batches}");
+        seen.push(count.round() as i64);
+    }
+    seen.dedup();
+    assert!(seen.len() > 10, "batches are drawn anew: {seen:?}");
+}
+
+/// Both targets are the same here, and both copies have the same observations: what differs is what the optimiser
+/// draws.
+#[test]
+fn optimisers_of_copies_draw_from_streams_of_their_own() {
+    let mut learner = learner(WEIGHT);
+    learner.optimizer = Kron::build(KronConfig::default()).expect("valid");
+    let settings = format!("targets = 2\nobservations = 2\nbatch_size = 2\nsteps = 5\n{SCALE}");
+    let metrics = measure("plasticity", &settings, &learner, &same(2));
+    let [first, second] =
+        [0, 1].map(|target| metrics.get_scalar(&format!("plasticity/final_loss/target_{target}")));
+    assert_ne!(first, second);
 }
