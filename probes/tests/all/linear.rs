@@ -56,10 +56,14 @@ pub fn learner(weight: [f32; 4]) -> Learner {
 
 /// The same of a network that adds so much to every output in a pass for training.
 pub fn learner_that_adds(in_training: f64, weight: [f32; 4]) -> Learner {
+    learner_of(Arc::new(Linear(in_training)), weight)
+}
+
+/// The same of another network whose `output/weight` has two units of two inputs.
+pub fn learner_of(architecture: Arc<dyn Architecture>, weight: [f32; 4]) -> Learner {
     let spec = NetworkSpec::new(&env([1, 1, 2]), NetworkPlan::default());
     let mut stream = Seeds::new(0).stream("network");
-    let model =
-        Model::new(Arc::new(Linear(in_training)), spec, &mut stream, Device::Cpu).expect("fits");
+    let model = Model::new(architecture, spec, &mut stream, Device::Cpu).expect("fits");
     no_grad(|| {
         let mut own = model.variables().get("output/weight").expect("there").shallow_clone();
         own.copy_(&Tensor::from_slice(&weight).reshape([2, 2]));

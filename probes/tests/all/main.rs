@@ -13,4 +13,5 @@ mod per_example;
 mod plasticity;
 mod registry;
 mod settings;
+mod traced;
 mod truth;
