@@ -15,3 +15,14 @@ pub(crate) fn check_count(setting: &str, count: u32) -> Result<(), String> {
     }
     Err(format!("`{setting}` is {count}, expected 1 to {MAX_BATCH}"))
 }
+
+/// An error if a step is to have more observations than there are to learn from.
+pub(crate) fn check_steps_batch(batch_size: u32, observations: u32) -> Result<(), String> {
+    check_batch(batch_size)?;
+    if batch_size <= observations {
+        return Ok(());
+    }
+    Err(format!(
+        "`batch_size` is {batch_size}, expected at most the {observations} `observations` that are learned from"
+    ))
+}

@@ -249,3 +249,55 @@ pub(crate) fn mean_and_std(values: &[f64]) -> (f64, f64) {
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (mean, if values.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 })
 }
+
+#[cfg(test)]
+mod tests {
+    use pliant_agents::networks::{Mlp, MlpConfig};
+    use pliant_core::{
+        network::{NetworkPlan, NetworkSpec},
+        optimizer::{Adam, AdamConfig},
+        seeds::Seeds,
+    };
+
+    use super::*;
+
+    /// More than are looked at at a time.
+    const OBSERVATIONS: i64 = 700;
+
+    fn student(goal: Goal) -> Student {
+        let mut stream = Seeds::new(0).stream("test");
+        let mlp = Mlp::build(MlpConfig { width: 8, ..MlpConfig::default() }).expect("valid");
+        let spec = NetworkSpec { observation: [1, 2, 2], actions: 3, plan: NetworkPlan::default() };
+        let model = Model::new(mlp, spec, &mut stream, Device::Cpu).expect("fits");
+        let pixels = stream.indices(4 * OBSERVATIONS as usize, 256);
+        let pixels: Vec<u8> = pixels.into_iter().map(|pixel| pixel as u8).collect();
+        let observations = Tensor::from_slice(&pixels).reshape([OBSERVATIONS, 1, 2, 2]);
+        let optimizer = Adam::build(AdamConfig::default()).expect("valid");
+        Student { model, optimizer, observations, goal, stream }
+    }
+
+    #[test]
+    fn an_evaluation_in_parts_is_of_all_observations_each_with_its_own_goal() {
+        let mut stream = Seeds::new(1).stream("test");
+        let values = stream.normal(&[OBSERVATIONS, 3], 1.0);
+        let labels: Vec<i64> = stream
+            .indices(OBSERVATIONS as usize, 3)
+            .into_iter()
+            .map(|label| label as i64)
+            .collect();
+        let labels = Tensor::from_slice(&labels);
+        let close = |actual: f64, expected: &Tensor| {
+            let expected = expected.double_value(&[]);
+            assert!((actual - expected).abs() < 1e-5, "{actual}, expected {expected}");
+        };
+        let of_values = student(Goal::Values(values.shallow_clone()));
+        let q = no_grad(|| of_values.model.q_values(&of_values.observations));
+        let (loss, accuracy) = of_values.evaluate();
+        close(loss, &(&q - values).square().mean(Kind::Double));
+        assert!(accuracy.is_nan());
+        let (loss, accuracy) = student(Goal::Labels(labels.shallow_clone())).evaluate();
+        let named = q.log_softmax(1, Kind::Double).gather(1, &labels.unsqueeze(1), false);
+        close(loss, &-named.mean(Kind::Double));
+        close(accuracy, &q.argmax(1, false).eq_tensor(&labels).to_kind(Kind::Double).mean(None));
+    }
+}

@@ -35,15 +35,15 @@ pub struct GradientCovarianceConfig {
     pub batch_size: u32,
     /// Of which loss.
     pub loss: LossKind,
-    /// How the noise of the loss `probe` is drawn.
-    pub noise: Noise,
+    /// How the noise of the loss `probe` is drawn; if unset shared.
+    pub noise: Option<Noise>,
     /// A backward pass for each transition, as if networks did not say how parameters enter: slow, the same
     /// numbers to rounding.
     pub separate: bool,
     /// What brings rows together in the heat map.
     pub order: Order,
-    /// Clusters of the order `clusters`.
-    pub clusters: u32,
+    /// Clusters of the order `clusters`, at most `batch_size`; if unset 10, or as many as there can be.
+    pub clusters: Option<u32>,
 }
 
 /// In what order transitions stand in the matrix.
@@ -66,10 +66,10 @@ impl Default for GradientCovarianceConfig {
         Self {
             batch_size: 512,
             loss: LossKind::Probe,
-            noise: Noise::Shared,
+            noise: None,
             separate: false,
             order: Order::Clusters,
-            clusters: 10,
+            clusters: None,
         }
     }
 }
@@ -89,18 +89,36 @@ pub struct GradientCovariance(Scheduled<GradientCovarianceConfig>);
 /// The matrix grows with the square.
 const MOST_TRANSITIONS: u32 = 4096;
 
+/// Where there are fewer transitions there are fewer clusters.
+const DEFAULT_CLUSTERS: u32 = 10;
+
 impl GradientCovariance {
     /// Checks the settings.
     pub fn build(config: Scheduled<GradientCovarianceConfig>) -> Result<Box<dyn Probe>, String> {
-        let GradientCovarianceConfig { batch_size, clusters, .. } = config.config;
+        let GradientCovarianceConfig { batch_size, loss, noise, order, clusters, .. } =
+            config.config;
         if !(2..=MOST_TRANSITIONS).contains(&batch_size) {
             return Err(format!("`batch_size` is {batch_size}, expected 2 to {MOST_TRANSITIONS}"));
         }
-        if clusters == 0 {
-            return Err("`clusters` is 0, expected at least 1".to_owned());
+        Noise::check(noise, &[loss])?;
+        if let Some(clusters) = clusters {
+            check_clusters(clusters, batch_size, order)?;
         }
         Ok(Box::new(Self(config)))
     }
+}
+
+fn check_clusters(clusters: u32, batch_size: u32, order: Order) -> Result<(), String> {
+    if order != Order::Clusters {
+        return Err(
+            "`clusters` is set, but `order` is not clusters: expected that order, or no `clusters`"
+                .to_owned(),
+        );
+    }
+    if (1..=batch_size).contains(&clusters) {
+        return Ok(());
+    }
+    Err(format!("`clusters` is {clusters}, expected 1 to {batch_size}, the `batch_size`"))
 }
 
 impl Probe for GradientCovariance {
@@ -137,13 +155,16 @@ impl Probe for GradientCovariance {
         let config = &self.0.config;
         let batch = subject.draw(config.batch_size, stream);
         let mut taps = if config.separate { Taps::default() } else { Taps::tracing() };
-        let noise = (config.noise, &mut *stream);
+        let noise = (config.noise.unwrap_or(Noise::Shared), &mut *stream);
         let losses = config.loss.losses(subject, subject.learner, &batch, noise, Some(&mut taps));
         let products = inner_products(&subject.learner.online, &taps, &losses)?;
         let cosines = cosines(&products).to_device(Device::Cpu);
         report(&cosines, config.loss, metrics)?;
         let keys = match (config.order, subject.states) {
-            (Order::Clusters, _) => clusters(&cosines, config.clusters as usize, stream),
+            (Order::Clusters, _) => {
+                let count = config.clusters.unwrap_or(DEFAULT_CLUSTERS);
+                clusters(&cosines, count as usize, stream)
+            }
             (Order::State, Some(states)) => states_of(states, &batch.s_tm1)?,
             _ => vec![0; config.batch_size as usize],
         };

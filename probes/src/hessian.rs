@@ -7,7 +7,7 @@ use pliant_core::{
     error::Result,
     metrics::{Axis, Curves, Line, Metrics, Value},
     probe::{Probe, Subject},
-    ranges::positive,
+    ranges::{positive, require},
     schedule::{HasSchedule, Period, Scheduled},
     seeds::Stream,
     tch::Kind,
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     batch::check_batch,
     curvature::{Hessian as Matrix, Spectrum, lanczos},
+    lists::check_list,
     loss::{LossKind, Noise},
 };
 
@@ -30,11 +31,11 @@ use crate::{
 pub struct HessianConfig {
     /// Transitions.
     pub batch_size: u32,
-    /// Of which losses.
+    /// Of which losses, each once.
     pub losses: Vec<LossKind>,
-    /// How the noise of the loss `probe` is drawn: shared, the curvature of the prediction itself does not
-    /// average out.
-    pub noise: Noise,
+    /// How the noise of the loss `probe` is drawn; if unset for each transition: shared, the curvature of the
+    /// prediction itself does not average out.
+    pub noise: Option<Noise>,
     /// Lanczos steps, each of them a product with the Hessian.
     pub steps: u32,
     /// Random vectors to begin with; the density is their mean.
@@ -50,7 +51,7 @@ impl Default for HessianConfig {
         Self {
             batch_size: 512,
             losses: vec![LossKind::Probe, LossKind::Primary],
-            noise: Noise::Each,
+            noise: None,
             steps: 80,
             draws: 1,
             sigma_squared: 1e-5,
@@ -70,6 +71,11 @@ impl HasSchedule for HessianConfig {
 /// Standard deviations that the figure shows beyond the outermost eigenvalues.
 const MARGIN: f64 = 10.0;
 
+const MOST_POINTS: u32 = 1_000_000;
+
+/// Peaks of this need 632,476 points.
+const LEAST_VARIANCE: f64 = 1e-11;
+
 /// Looks at the Hessian.
 #[derive(Debug)]
 pub struct Hessian(Scheduled<HessianConfig>);
@@ -77,28 +83,35 @@ pub struct Hessian(Scheduled<HessianConfig>);
 impl Hessian {
     /// Checks the settings.
     pub fn build(config: Scheduled<HessianConfig>) -> Result<Box<dyn Probe>, String> {
-        let HessianConfig { batch_size, steps, draws, sigma_squared, grid, losses, .. } =
+        let HessianConfig { batch_size, losses, noise, steps, draws, sigma_squared, grid } =
             &config.config;
         check_batch(*batch_size)?;
-        positive("sigma_squared", *sigma_squared)?;
-        let counts = [("steps", steps, 1000), ("draws", draws, 1000), ("grid", grid, 1_000_000)];
-        for (key, value, most) in counts {
-            if !(1..=most).contains(value) {
-                return Err(format!("`{key}` is {value}, expected 1 to {most}"));
+        for (key, value) in [("steps", steps), ("draws", draws)] {
+            if !(1..=1000).contains(value) {
+                return Err(format!("`{key}` is {value}, expected 1 to 1000"));
             }
         }
-        let least = points_needed(*sigma_squared);
-        if f64::from(*grid) < least {
-            return Err(format!(
-                "`grid` is {grid}, expected at least {least}: with `sigma_squared` {sigma_squared} peaks lie \
-                 between its points"
-            ));
-        }
-        if losses.is_empty() {
-            return Err("`losses` is empty, expected probe, primary or both".to_owned());
-        }
+        check_grid(*grid, *sigma_squared)?;
+        let names: Vec<&str> = losses.iter().map(|loss| loss.name()).collect();
+        check_list("losses", &names, "probe, primary or both")?;
+        Noise::check(*noise, losses)?;
         Ok(Box::new(Self(config)))
     }
+}
+
+/// An error unless the figure has a point for every peak.
+fn check_grid(grid: u32, sigma_squared: f64) -> Result<(), String> {
+    positive("sigma_squared", sigma_squared)?;
+    let holds = sigma_squared >= LEAST_VARIANCE;
+    require(holds, "sigma_squared", sigma_squared, "at least 1e-11: no `grid` is fine enough")?;
+    let least = points_needed(sigma_squared);
+    if (least..=f64::from(MOST_POINTS)).contains(&f64::from(grid)) {
+        return Ok(());
+    }
+    Err(format!(
+        "`grid` is {grid}, expected {least} to {MOST_POINTS}: with fewer, peaks of `sigma_squared` \
+         {sigma_squared} lie between its points"
+    ))
 }
 
 impl Probe for Hessian {
@@ -121,7 +134,7 @@ impl Probe for Hessian {
         let total = u64::from(config.steps) * u64::from(config.draws) * config.losses.len() as u64;
         let mut done = 0;
         for kind in &config.losses {
-            let noise = (config.noise, &mut *stream);
+            let noise = (config.noise.unwrap_or(Noise::Each), &mut *stream);
             let losses = kind.losses(subject, subject.learner, &batch, noise, None);
             let matrix = Matrix::of(&losses.mean(Kind::Float), &subject.learner.online)?;
             let mut spectra = Vec::new();
@@ -335,5 +348,18 @@ mod tests {
         assert!(build(1e-4, 220).is_ok());
         let message = build(1e-4, 219).err().expect("refused");
         assert!(message.contains("`grid`") && message.contains("220"), "{message}");
+    }
+
+    /// Shares 1/4 and 3/4 of -3 and 1: the width is of 3, a hundredth of it.
+    #[test]
+    fn the_figure_reaches_ten_widths_beyond_the_outermost_eigenvalues() {
+        let spectra = spectrum(&[-3.0, 1.0], &[0.25, 0.75]);
+        let density = Density::of(&spectra, 1e-4);
+        assert!((density.sigma - 0.03).abs() < 1e-12, "{}", density.sigma);
+        // From -3.3 to 1.3 in 460 steps of a hundredth, in their middles.
+        let points = density.points(460);
+        assert!((points[0].0 + 3.295).abs() < 1e-9 && (points[459].0 - 1.295).abs() < 1e-9);
+        // Halfway between there is nothing, which a log axis cannot show.
+        assert_eq!(points[230].1, 1e-10);
     }
 }

@@ -177,6 +177,8 @@ impl Churn {
 
 #[cfg(test)]
 mod tests {
+    use pliant_core::tch::Device;
+
     use super::*;
 
     #[test]
@@ -204,5 +206,25 @@ mod tests {
         let mask = Tensor::from_slice(&[0.0f32, 1.0, 0.0, 1.0]);
         assert_eq!(mean_where(&values, &mask), Some(4.0));
         assert_eq!(mean_where(&values, &mask.zeros_like()), None);
+    }
+
+    #[test]
+    fn every_part_of_a_transition_goes_where_the_transition_goes() {
+        // Of three transitions, each part counted on from a number of its own.
+        let from = |start: i64| Tensor::arange_start(start, start + 3, (Kind::Int64, Device::Cpu));
+        let both = Transitions {
+            s_tm1: from(10),
+            a_tm1: from(20),
+            r_t: from(30),
+            discount_t: from(40),
+            s_t: from(50),
+        };
+        for (part, range) in split(&both, 1).iter().zip([0..1, 1..3]) {
+            let all = [&part.s_tm1, &part.a_tm1, &part.r_t, &part.discount_t, &part.s_t];
+            for (tensor, start) in all.into_iter().zip([10, 20, 30, 40, 50]) {
+                let expected: Vec<i64> = range.clone().map(|index| start + index).collect();
+                assert_eq!(Vec::<i64>::try_from(tensor).expect("i64"), expected);
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ mod gradient_covariance;
 mod hessian;
 mod interference;
 mod kmeans;
+mod lists;
 mod loss;
 mod norms;
 mod passes;

@@ -37,6 +37,17 @@ pub enum Noise {
     Each,
 }
 
+impl Noise {
+    /// An error if noise is set, but none of the losses draws any.
+    pub(crate) fn check(noise: Option<Self>, losses: &[LossKind]) -> Result<(), String> {
+        if noise.is_none() || losses.contains(&LossKind::Probe) {
+            return Ok(());
+        }
+        Err("`noise` is set, but only the loss probe has any: expected that loss, or no `noise`"
+            .to_owned())
+    }
+}
+
 impl LossKind {
     /// For tags.
     pub fn name(self) -> &'static str {

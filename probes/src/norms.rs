@@ -131,3 +131,25 @@ impl Squares {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_what_stands_before_the_last_name_and_one_of_zeros_has_no_rate() {
+        let mut squares = Squares::default();
+        squares.add("block/first/weight", 0, &Tensor::from_slice(&[3.0f32, 0.0]));
+        squares.add("block/first/bias", 0, &Tensor::from_slice(&[4.0f32]));
+        squares.add("block/second/weight", 0, &Tensor::from_slice(&[0.0f32]));
+        squares.add("block/second/weight", 2, &Tensor::from_slice(&[1.0f32]));
+        let mut metrics = Metrics::default();
+        squares.report(&mut metrics);
+        let number = |name: &str| metrics.get_scalar(&format!("norms/{name}"));
+        assert_eq!(number("weight/block/first"), Some(5.0));
+        assert_eq!(number("effective_learning_rate/block/first"), Some(0.0));
+        assert_eq!(number("update/block/second"), Some(1.0));
+        assert_eq!(number("effective_learning_rate/block/second"), None);
+        assert_eq!(number("effective_learning_rate"), Some(0.2));
+    }
+}

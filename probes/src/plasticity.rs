@@ -15,7 +15,7 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    batch::check_batch,
+    batch::check_steps_batch,
     fit::{Fit, Goal, OptimizerState, Protocol, fit_all, mean_and_std},
     reference::Reference,
 };
@@ -37,7 +37,7 @@ pub struct PlasticityConfig {
     pub targets: u32,
     /// Optimiser steps on each.
     pub steps: u32,
-    /// Observations per step. The paper does not say.
+    /// Observations per step, at most `observations`. The paper does not say.
     pub batch_size: u32,
     /// Observations that are drawn from the replay and learned from. The paper does not say.
     pub observations: u32,
@@ -102,12 +102,12 @@ impl Plasticity {
                 return Err(format!("`{key}` is {value}, expected 1 to {most}"));
             }
         }
-        check_batch(batch_size)?;
         if !(2..=MOST_OBSERVATIONS).contains(&observations) {
             return Err(format!(
                 "`observations` is {observations}, expected 2 to {MOST_OBSERVATIONS}"
             ));
         }
+        check_steps_batch(batch_size, observations)?;
         positive("scale", scale)?;
         Ok(Box::new(Self { config, first: Reference::default() }))
     }
@@ -259,6 +259,20 @@ mod tests {
         assert!((b - (0.25 + f64::from(sine).powi(2)) / 2.0).abs() < 1e-6, "{b}");
     }
 
+    /// Sines by Python of the f32 nearest to these outputs, times 1e5. A product in f32 is off by up to 0.004, the
+    /// sine of 1e5 * 1.1 then by 0.0023.
+    #[test]
+    fn the_sine_is_of_a_product_in_f64() {
+        let outputs = Tensor::from_slice(&[0.3f32, -0.7, 1.1, 0.123]).reshape([2, 2]);
+        let found = targets(&outputs, &Tensor::from_slice(&[0.0]), 1e5);
+        let sines = [-0.803_375_870_8, 0.824_149_776_4, 0.273_674_571_4, -0.617_138_562_9];
+        for (actual, expected) in
+            Vec::<f32>::try_from(&found.reshape([-1])).expect("f32").iter().zip(sines)
+        {
+            assert!((f64::from(*actual) - expected).abs() < 1e-6, "{actual}, expected {expected}");
+        }
+    }
+
     #[test]
     fn the_change_is_to_the_first_measurement_even_after_a_resume() {
         let fit = |last| Fit { initial: 1.0, last, accuracy: f64::NAN, curve: vec![(1.0, last)] };
@@ -283,5 +297,24 @@ mod tests {
         assert_eq!(metrics.get_scalar("plasticity/reference_updates"), Some(7.0));
         assert_eq!(metrics.get_scalar("plasticity/change"), Some(0.5));
         assert_eq!(metrics.get_scalar("plasticity/plasticity"), Some(-0.5));
+    }
+
+    #[test]
+    fn curves_are_the_mean_over_targets_with_a_deviation_to_either_side() {
+        let fit = |losses: [f64; 2]| Fit {
+            initial: 0.0,
+            last: 0.0,
+            accuracy: f64::NAN,
+            curve: [10.0, 20.0].into_iter().zip(losses).collect(),
+        };
+        // Deviations over n - 1: 4 / sqrt 2, then 0.
+        let curves = learning_curves(&[fit([1.0, 3.0]), fit([5.0, 3.0])], "loss", 0.5);
+        let spread = 8f64.sqrt();
+        assert_eq!(curves.lines[0].points, [(10.0, 3.0), (20.0, 3.0)]);
+        let band = &curves.lines[0].band;
+        assert!((band[0].0 - (3.0 - spread)).abs() < 1e-12, "{band:?}");
+        assert!((band[0].1 - (3.0 + spread)).abs() < 1e-12, "{band:?}");
+        assert_eq!(band[1], (3.0, 3.0));
+        assert_eq!(curves.lines[1].points, [(10.0, 0.5), (20.0, 0.5)]);
     }
 }

@@ -165,4 +165,12 @@ mod tests {
         };
         assert_eq!(Errors::between(&q, &truth), expected);
     }
+
+    /// The second action in all: worth as much as the best but for rounding, and less by little.
+    #[test]
+    fn what_is_worth_less_by_more_than_rounding_is_not_optimal() {
+        let q = Tensor::from_slice(&[0.0, 1.0, 0.0, 1.0, 0.0, 1.0]).reshape([3, 2]);
+        let truth = Tensor::from_slice(&[1.0, 1.0 - 1e-12, 1.0, 1.0, 1.0, 0.999]).reshape([3, 2]);
+        assert_eq!(Errors::between(&q, &truth).optimal_share, 2.0 / 3.0);
+    }
 }

@@ -13,7 +13,7 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    batch::check_batch,
+    batch::check_steps_batch,
     fit::{Fit, Goal, OptimizerState, Protocol, fit_all, mean_and_std},
     plasticity::{learning_curves, over_targets},
     reference::Reference,
@@ -33,7 +33,7 @@ pub struct RandomLabelsConfig {
     pub targets: u32,
     /// Optimiser steps on each.
     pub steps: u32,
-    /// Observations per step.
+    /// Observations per step, at most `observations`.
     pub batch_size: u32,
     /// Observations that are labelled.
     pub observations: u32,
@@ -83,7 +83,7 @@ impl RandomLabels {
                 return Err(format!("`{key}` is {value}, expected 1 to {most}"));
             }
         }
-        check_batch(batch_size)?;
+        check_steps_batch(batch_size, observations)?;
         Ok(Box::new(Self { config, first: Reference::default() }))
     }
 }
@@ -148,5 +148,33 @@ impl Checkpoint for RandomLabels {
     fn load(&mut self, state: &StateDict) -> Result<()> {
         self.first = state.get("first")?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_change_is_of_the_accuracy_and_to_the_first_measurement_even_after_a_resume() {
+        let fit = |accuracy| Fit { initial: 3.0, last: 2.0, accuracy, curve: vec![(1.0, 2.0)] };
+        let new = || RandomLabels {
+            config: RandomLabelsConfig::default().into(),
+            first: Reference::default(),
+        };
+        let (mut probe, mut metrics) = (new(), Metrics::default());
+        probe.report(&[fit(0.5), fit(0.75)], 4, 7, &mut metrics);
+        let mut state = StateDict::default();
+        probe.save(&mut state);
+        let (mut resumed, mut later) = (new(), Metrics::default());
+        resumed.load(&state).expect("saved above");
+        resumed.report(&[fit(0.25)], 4, 9, &mut later);
+        let number = |metrics: &Metrics, name: &str| {
+            metrics.get_scalar(&format!("random_labels/{name}")).expect("reported")
+        };
+        assert_eq!(number(&metrics, "accuracy"), 0.625);
+        assert_eq!(number(&metrics, "change"), 0.0);
+        assert_eq!(number(&later, "change"), -0.375);
+        assert_eq!(number(&later, "reference_updates"), 7.0);
     }
 }

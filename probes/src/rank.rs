@@ -207,4 +207,14 @@ mod tests {
         matrix.narrow(1, 1, 1).copy_(&matrix.narrow(1, 0, 1).copy());
         assert_eq!(Spectrum::of(&matrix).expect("finite").numerical(&[6, 4]), 3);
     }
+
+    #[test]
+    fn ranks_at_their_thresholds() {
+        // 99 is 0.99 of the sum.
+        assert_eq!(Spectrum(vec![99.0, 1.0]).srank(), 1);
+        assert_eq!(Spectrum(vec![98.9, 1.1]).srank(), 2);
+        // Nine rows of f32: up to 9 eps of the largest is rounding.
+        let eps = f64::from(f32::EPSILON);
+        assert_eq!(Spectrum(vec![1.0, 10.0 * eps, 8.0 * eps]).numerical(&[9, 3]), 2);
+    }
 }

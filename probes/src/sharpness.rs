@@ -35,16 +35,16 @@ pub struct SharpnessConfig {
     pub batch_size: u32,
     /// Of which loss.
     pub loss: LossKind,
-    /// How the noise of the loss `probe` is drawn: shared, the curvature of the prediction itself does not
-    /// average out.
-    pub noise: Noise,
+    /// How the noise of the loss `probe` is drawn; if unset for each transition: shared, the curvature of the
+    /// prediction itself does not average out.
+    pub noise: Option<Noise>,
     /// Lanczos steps.
     pub steps: u32,
 }
 
 impl Default for SharpnessConfig {
     fn default() -> Self {
-        Self { batch_size: 512, loss: LossKind::Primary, noise: Noise::Each, steps: 30 }
+        Self { batch_size: 512, loss: LossKind::Primary, noise: None, steps: 30 }
     }
 }
 
@@ -64,6 +64,7 @@ impl Sharpness {
     /// Checks the settings.
     pub fn build(config: Scheduled<SharpnessConfig>) -> Result<Box<dyn Probe>, String> {
         check_batch(config.config.batch_size)?;
+        Noise::check(config.config.noise, &[config.config.loss])?;
         if !(1..=1000).contains(&config.config.steps) {
             return Err(format!("`steps` is {}, expected 1 to 1000", config.config.steps));
         }
@@ -105,7 +106,7 @@ impl Probe for Sharpness {
         let config = &self.0.config;
         let batch = subject.draw(config.batch_size, stream);
         let learner = subject.learner;
-        let noise = (config.noise, &mut *stream);
+        let noise = (config.noise.unwrap_or(Noise::Each), &mut *stream);
         let losses = config.loss.losses(subject, learner, &batch, noise, None);
         let hessian = Hessian::of(&losses.mean(Kind::Float), &learner.online)?;
         let start = stream.normal(&[hessian.size()], 1.0).to_device(losses.device());

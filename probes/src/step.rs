@@ -15,7 +15,6 @@ pub(crate) fn after_one_step(
 ) -> Learner {
     let mut fork = learner.fork();
     let loss = data.losses(&fork, batch, None).mean(Kind::Float);
-    fork.online.variables().zero_grad();
     loss.backward();
     fork.optimizer.step(fork.online.variables());
     fork.online.follow_parameters();

@@ -12,7 +12,7 @@ use pliant_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::batch::check_batch;
+use crate::{batch::check_batch, lists::check_list};
 
 /// Which units do not take part. Shares of units, by layer and whole (weighted by units), as
 /// `units/WHAT/LAYER` and `units/WHAT`:
@@ -29,7 +29,7 @@ use crate::batch::check_batch;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UnitsConfig {
-    /// Thresholds of dormancy.
+    /// Thresholds of dormancy, at least one.
     pub taus: Vec<f64>,
     /// Observations to measure on.
     pub batch_size: u32,
@@ -63,6 +63,7 @@ impl Units {
         if let Some(tau) = taus.iter().find(|tau| !(tau.is_finite() && **tau >= 0.0)) {
             return Err(format!("`taus` has {tau}, expected numbers of at least 0"));
         }
+        check_list("taus", taus, "thresholds of dormancy")?;
         check_batch(*batch_size)?;
         Ok(Box::new(Self(config)))
     }
@@ -229,6 +230,13 @@ mod tests {
         let activation = [0.995, -1.0, 0.5, -0.999, 1.0, 0.999];
         let tanh = counts(&layer(3, Activation::Tanh), &activation, &[2, 3], &[]);
         assert_eq!(held(&tanh), [("dead", 0), ("saturated", 2)]);
+    }
+
+    #[test]
+    fn saturation_is_relative_to_the_bound() {
+        let wide = HiddenLayer { bound: Some(2.0), ..layer(3, Activation::Tanh) };
+        let counts = counts(&wide, &[1.99, -1.99, 1.9], &[1, 3], &[]);
+        assert_eq!(held(&counts), [("dead", 0), ("saturated", 2)]);
     }
 
     /// Sine and cosine are never both at their bound: sin^2 + cos^2 = 1.

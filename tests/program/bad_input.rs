@@ -55,6 +55,10 @@ fn wrong_types_and_ranges_name_the_setting() {
         &["learning_rate", "-1", "above 0"],
     );
     assert_says(&["train", "quickstart", "--set", "env=3"], &["[env]", "table"]);
+    assert_says(
+        &["train", "quickstart", "--probe", "plasticity:observations=64"],
+        &["probes[0]", "`plasticity`", "`batch_size` is 128", "`observations`"],
+    );
     assert_says(&["train", "quickstart", "--set", "nonsense"], &["KEY=VALUE"]);
     assert_says(&["train", "quickstart", "--seed", "-1"], &["--seed"]);
     assert_says(

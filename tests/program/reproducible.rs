@@ -32,7 +32,7 @@ fn the_number_of_environment_threads_changes_nothing() {
 #[test]
 fn probes_change_no_number_of_a_run() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let train = "targets=2,steps=10,observations=64";
+    let train = "targets=2,steps=10,observations=64,batch_size=32";
     let probes: Vec<String> = ["norms", "q_error", "rank", "units", "interference", "sharpness"]
         .iter()
         .map(|kind| format!("{kind}:batch_size=64"))

@@ -1,36 +1,8 @@
 //! Probes of a linear network, against numbers worked by hand.
 
-use pliant_core::{
-    clock::Clock,
-    learner::Learner,
-    metrics::{Metrics, Value},
-    probe::Subject,
-    seeds::Seeds,
-};
+use pliant_core::metrics::Value;
 
-use crate::{
-    common::{Parity, plugins},
-    linear::{Given, learner},
-};
-
-fn measure(kind: &str, settings: &str, learner: &Learner, data: &Given) -> Metrics {
-    let plugins = plugins();
-    let kind = plugins.probes.get(kind).expect("registered");
-    let mut probe = kind.build(&settings.parse().expect("TOML")).expect("valid settings");
-    assert_eq!(probe.needs(), data.0.len() as u64);
-    let (clock, mut metrics) = (Clock::default(), Metrics::default());
-    let mut stream = Seeds::new(3).stream("probe");
-    let subject = Subject { learner, data, states: Some(&Parity), clock: &clock, watch: &() };
-    probe.measure(&subject, &mut stream, &mut metrics).expect("measures");
-    metrics
-}
-
-fn assert_numbers(metrics: &Metrics, expected: &[(&str, f64)]) {
-    for (tag, expected) in expected {
-        let actual = metrics.get_scalar(tag).unwrap_or_else(|| panic!("no {tag}"));
-        assert!((actual - expected).abs() < 1e-6, "{tag}: {actual}, expected {expected}");
-    }
-}
+use crate::linear::{Given, assert_numbers, learner, measure};
 
 /// Of x = (1, 0) action 0 is worth 1 and should be worth 3: the gradient of its weight is -2, the step 1.
 const LEARNED: ([u8; 2], i64, f32) = ([1, 0], 0, 3.0);
@@ -72,10 +44,12 @@ fn what_is_observed_begins_where_what_is_learned_ends() {
 fn heat_map(settings: &str, data: &Given) -> Vec<f32> {
     let metrics = measure("gradient_covariance", settings, &learner(WEIGHT), data);
     let matrix = metrics.iter().find_map(|(_, value)| match value {
-        Value::Matrix(matrix) => Some(matrix.values.clone()),
+        Value::Matrix(matrix) => Some(matrix.clone()),
         _ => None,
     });
-    matrix.expect("a matrix")
+    let matrix = matrix.expect("a matrix");
+    assert_eq!(matrix.range, (-1.0, 1.0), "cosines");
+    matrix.values
 }
 
 fn assert_all_close(actual: &[f32], expected: &[f32]) {
@@ -90,10 +64,8 @@ fn the_heat_map_is_in_the_order_that_was_asked_for() {
     // Gradients along (1, 0), (0, 1), (1, 0), (0, 1) of action 0's weights, in states 1, 0, 1, 0.
     let [a, b] = [([1, 0], 0, -9.0), ([0, 1], 0, -9.0)];
     let data = Given(vec![a, b, a, b]);
-    let order = |order: &str| {
-        let settings = "batch_size = 4\nloss = \"primary\"\nclusters = 2";
-        heat_map(&format!("{settings}\norder = \"{order}\""), &data)
-    };
+    let order =
+        |order: &str| heat_map(&format!("batch_size = 4\nloss = \"primary\"\n{order}"), &data);
     #[rustfmt::skip]
     let drawn = [
         1.0, 0.0, 1.0, 0.0,
@@ -108,9 +80,11 @@ fn the_heat_map_is_in_the_order_that_was_asked_for() {
         0.0, 0.0, 1.0, 1.0,
         0.0, 0.0, 1.0, 1.0,
     ];
-    assert_all_close(&order("none"), &drawn);
-    assert_all_close(&order("clusters"), &together);
-    assert_all_close(&order("state"), &together);
+    assert_all_close(&order("order = \"none\""), &drawn);
+    assert_all_close(&order(""), &together);
+    assert_all_close(&order("clusters = 2"), &together);
+    assert_all_close(&order("clusters = 1"), &drawn);
+    assert_all_close(&order("order = \"state\""), &together);
 }
 
 #[test]
@@ -137,6 +111,45 @@ fn gradients_of_zero_are_reported() {
     let settings = "batch_size = 2\nloss = \"primary\"";
     let metrics = measure("gradient_covariance", settings, &learner(WEIGHT), &data);
     assert_numbers(&metrics, &[("gradient_covariance/primary/zero_share", 0.5)]);
+}
+
+/// Gradients of the same observation are along it for each action, as far as the noise says: with shared noise all
+/// the same.
+#[test]
+fn noise_of_the_probe_loss_is_shared_unless_it_is_of_each_transition() {
+    let data = Given(vec![([1, 0], 0, 0.0); 3]);
+    let cosines = |noise: &str| heat_map(&format!("batch_size = 3\n{noise}"), &data);
+    assert_all_close(&cosines(""), &[1.0; 9]);
+    assert_all_close(&cosines("noise = \"shared\""), &[1.0; 9]);
+    let each = cosines("noise = \"each\"");
+    assert!(each.iter().any(|cosine| *cosine < 0.99), "{each:?}");
+}
+
+/// Features are (1, 0) four times: singular values 2 and 0, over sqrt(4) 1 and 0. The weight is (1, 0), (1.5, -1):
+/// W W^T has the trace 4.25 and the determinant 1, so singular values are 2 and 0.5.
+#[test]
+fn ranks_by_hand() {
+    let data = Given(vec![([1, 0], 0, 0.0); 4]);
+    let rank = |settings: &str| {
+        measure("rank", &format!("batch_size = 4\n{settings}"), &learner(WEIGHT), &data)
+    };
+    assert_numbers(&rank("threshold = 1.1"), &[("rank/feature", 0.0)]);
+    let shares = 0.8 * (1.0 / 0.8f64).ln() + 0.2 * 5f64.ln();
+    assert_numbers(
+        &rank("threshold = 0.9"),
+        &[
+            ("rank/feature", 1.0),
+            ("rank/srank", 1.0),
+            ("rank/effective", 1.0),
+            ("rank/stable", 1.0),
+            ("weight_rank/numerical/output", 2.0),
+            ("weight_rank/srank/output", 2.0),
+            ("weight_rank/effective/output", shares.exp()),
+            ("weight_rank/stable/output", 4.25 / 4.0),
+        ],
+    );
+    let alone = rank("weights = false");
+    assert!(alone.iter().all(|(tag, _)| tag.starts_with("rank/")), "{alone:?}");
 }
 
 #[test]

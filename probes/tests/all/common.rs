@@ -90,7 +90,7 @@ pub fn agent_from(
     agent
 }
 
-/// The state is whether the first pixel is even; action 1 pays 1 in the second state.
+/// The state is whether the first pixel is odd; action 1 is worth 1 in the second state, by a discount of 0.99.
 #[derive(Debug)]
 pub struct Parity;
 
@@ -103,8 +103,8 @@ impl KnownStates for Parity {
         Some(usize::from(frame[0] % 2))
     }
 
-    fn action_values(&self, _discount: f64) -> Vec<Vec<f64>> {
-        vec![vec![0.0, 0.0], vec![0.0, 1.0]]
+    fn action_values(&self, discount: f64) -> Vec<Vec<f64>> {
+        vec![vec![0.0, 0.0], vec![0.0, discount / 0.99]]
     }
 }
 

@@ -136,16 +136,23 @@ fn sharpness_is_the_largest_eigenvalue_plain_and_preconditioned() {
 }
 
 #[test]
-fn sharpness_of_the_probe_loss_takes_noise_of_each_transition_or_shared() {
+fn noise_of_the_probe_loss_is_of_each_transition_unless_it_is_shared() {
     let agent = small();
-    let sharpness = |settings: &str| {
-        let settings = format!("steps = 80\nloss = \"probe\"\n{settings}");
-        let metrics = measure(agent.as_ref(), "sharpness", &settings);
-        metrics.get_scalar("sharpness/probe/plain").expect("reported")
-    };
     let each =
         *eigenvalues(&whole(agent.as_ref(), &loss(agent.as_ref(), "probe"))).last().expect("some");
-    assert!((sharpness("") / each - 1.0).abs() < 1e-3, "{}, expected {each}", sharpness(""));
-    let shared = sharpness("noise = \"shared\"");
-    assert!((shared / each - 1.0).abs() > 0.01, "{shared}, with noise of each {each}");
+    for (kind, loss, tag) in [
+        ("sharpness", "loss = \"probe\"", "sharpness/probe/plain"),
+        ("hessian", "losses = [\"probe\"]", "hessian/probe/largest"),
+    ] {
+        let largest = |noise: &str| {
+            let settings = format!("steps = 80\n{loss}\n{noise}");
+            measure(agent.as_ref(), kind, &settings).get_scalar(tag).expect("reported")
+        };
+        for noise in ["", "noise = \"each\""] {
+            let found = largest(noise);
+            assert!((found / each - 1.0).abs() < 1e-3, "{kind}: {found}, expected {each}");
+        }
+        let shared = largest("noise = \"shared\"");
+        assert!((shared / each - 1.0).abs() > 0.01, "{kind}: {shared}, with noise of each {each}");
+    }
 }

@@ -57,7 +57,8 @@ fn a_dead_network_fits_a_constant_at_best() {
             let _ = no_grad(|| variable.shallow_clone().fill_(-100.0));
         }
     }
-    let metrics = measure(agent.as_ref(), "targets = 2\nsteps = 300\nobservations = 64");
+    let metrics =
+        measure(agent.as_ref(), "targets = 2\nsteps = 300\nobservations = 64\nbatch_size = 64");
     let (baseline, last) = (number(&metrics, "baseline"), number(&metrics, "final_loss"));
     assert!(last > 0.9 * baseline, "{last} of {baseline}");
 }

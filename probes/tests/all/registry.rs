@@ -18,7 +18,9 @@ use pliant_core::{
 fn probes() -> Vec<(&'static str, Box<dyn Probe>)> {
     let plugins = plugins();
     let quick = |name: &str| match name {
-        "plasticity" | "random_labels" => "targets = 3\nsteps = 20\nobservations = 64",
+        "plasticity" | "random_labels" => {
+            "targets = 3\nsteps = 20\nobservations = 64\nbatch_size = 32"
+        }
         "hessian" => "steps = 6",
         _ => "",
     };

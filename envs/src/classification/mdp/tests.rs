@@ -155,6 +155,38 @@ fn evaluation_shows_held_out_images_where_they_carry_the_labels() {
 }
 
 #[test]
+fn the_state_behind_every_picture_of_training_is_known() {
+    for rule in RULES {
+        let states = factory(rule).known_states().expect("known");
+        let (mut env, mut frame) = fresh(rule, 7);
+        for action in (0..10).cycle().take(500) {
+            assert_eq!(states.state_of(&frame), Some(env.state), "{rule:?}: {frame:?}");
+            env.step(action, &mut frame).expect("a step");
+        }
+        assert_eq!(states.count(), 10);
+        // What is not looked ahead to is worth its reward.
+        for (s, row) in states.action_values(0.0).into_iter().enumerate() {
+            let rewards = (0..10).map(|a| f64::from(definition(rule, s, a).0));
+            assert_eq!(row, rewards.collect::<Vec<_>>(), "{rule:?} {s}");
+        }
+    }
+}
+
+/// Probes look at what the agent has learned from.
+#[test]
+fn the_state_behind_a_held_out_picture_is_not_known() {
+    let config = config(RewardRule::TrueLabel);
+    let factory = ClassificationFactory::new(config, tiny).expect("a factory");
+    let states = factory.known_states().expect("known");
+    let mut frame = [0; 2];
+    for (role, is_known) in [(Role::Training, true), (Role::Evaluation, false)] {
+        let mut env = factory.make(role, 1).expect("an environment");
+        env.reset(Some(1), &mut frame).expect("a reset");
+        assert_eq!(states.state_of(&frame).is_some(), is_known, "{role:?}: {frame:?}");
+    }
+}
+
+#[test]
 fn random_labels_are_the_same_in_every_instance_and_role() {
     let train_only = |split| match split {
         Split::Train => larger(split),
