@@ -65,6 +65,16 @@ pub trait Network: Send {
 
     /// The hidden layers, from input to output.
     fn hidden(&self) -> &[HiddenLayer];
+
+    /// True if on a CPU it is quicker with observations whose channels are last in memory, as a network
+    /// that begins with a convolution is. By index they are the same `[batch, channels, height, width]`.
+    ///
+    /// Such a network must not convolve with a kernel of 1x1 and a stride above 1 where it may have fewer
+    /// than 16 channels: oneDNN (3.10, in libtorch 2.11) then corrupts memory. Take every n-th row and
+    /// column and a stride of 1.
+    fn prefers_channels_last(&self) -> bool {
+        false
+    }
 }
 
 /// The sizes and plan a network is built for.

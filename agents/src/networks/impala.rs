@@ -195,4 +195,8 @@ impl Network for ImpalaNetwork {
     fn hidden(&self) -> &[HiddenLayer] {
         &self.hidden
     }
+
+    fn prefers_channels_last(&self) -> bool {
+        true
+    }
 }

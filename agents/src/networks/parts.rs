@@ -66,6 +66,12 @@ pub(super) enum Form {
     Convolution { stride: i64, padding: i64 },
 }
 
+impl Form {
+    pub fn is_convolution(self) -> bool {
+        matches!(self, Self::Convolution { .. })
+    }
+}
+
 impl Map {
     /// A dense map flattens what comes in to f32 `[batch, inputs]`.
     pub fn apply(&self, input: &Tensor, pass: &mut Pass<'_>) -> Tensor {
@@ -78,7 +84,7 @@ impl Map {
                 output
             }
             Form::Convolution { stride, padding } => {
-                let output = input.conv2d(&weight, bias, [stride; 2], [padding; 2], [1; 2], 1);
+                let output = convolved(input, &weight, bias, stride, padding);
                 self.trace(input, &output, pass);
                 output
             }
@@ -119,6 +125,26 @@ impl Map {
                 }
             });
         }
+    }
+}
+
+/// A convolution with square kernels. One of 1x1 reads every `stride`-th row and column, which are taken here:
+/// oneDNN's own way of taking them writes past its workspace where the channels are last in memory and fewer
+/// than a vector of them, and leaves wrong gradients of the weight (its issue 6035; libtorch 2.11).
+fn convolved(
+    input: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    stride: i64,
+    padding: i64,
+) -> Tensor {
+    let convolve = |input: &Tensor, stride: i64| {
+        input.conv2d(weight, bias, [stride; 2], [padding; 2], [1; 2], 1)
+    };
+    if stride > 1 && padding == 0 && weight.size()[3] == 1 {
+        convolve(&input.slice(2, None, None, stride).slice(3, None, None, stride), 1)
+    } else {
+        convolve(input, stride)
     }
 }
 

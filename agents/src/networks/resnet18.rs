@@ -221,4 +221,8 @@ impl Network for ResNet {
     fn hidden(&self) -> &[HiddenLayer] {
         &self.hidden
     }
+
+    fn prefers_channels_last(&self) -> bool {
+        true
+    }
 }

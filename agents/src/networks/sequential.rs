@@ -160,4 +160,8 @@ impl Network for Sequential {
     fn hidden(&self) -> &[HiddenLayer] {
         &self.hidden
     }
+
+    fn prefers_channels_last(&self) -> bool {
+        self.encoder.first().is_some_and(|layer| layer.map.form.is_convolution())
+    }
 }

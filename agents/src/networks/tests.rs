@@ -5,13 +5,16 @@ use std::sync::Arc;
 use pliant_core::{
     network::{
         Architecture, HiddenLayer, Model, NetworkPlan, NetworkSpec, Norm, NormKind, NormPosition,
-        Taps, Traced,
+        Pass, Taps, Traced,
     },
     seeds::Seeds,
 };
 use tch::{Device, Kind, Tensor, no_grad};
 
-use super::*;
+use super::{
+    parts::{Form, Map, Parameter, Weight},
+    *,
+};
 
 fn model(
     architecture: Arc<dyn Architecture>,
@@ -226,4 +229,26 @@ fn a_convolution_is_normalised_over_channels_rows_and_columns() {
         let off = error(&taps.activations()[0], &recorded);
         assert!(off < 1e-5, "{position:?}, recorded: off by {off:e}");
     }
+}
+
+/// oneDNN's issue 6035: with a stride of 2 and channels last its gradient of such a weight was wrong by more
+/// than its largest element, and memory was overwritten.
+#[test]
+fn a_narrow_strided_1x1_convolution_has_the_right_gradients_with_channels_last() {
+    tch::set_num_threads(2); // by one thread the process is ended
+    let images = observations([32, 4, 12, 12]).to_kind(Kind::Float) / 251.0;
+    let last = images.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+    let gradient = |images: &Tensor| {
+        let tensor = Tensor::ones([8, 4, 1, 1], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let parameter = Parameter { name: "weight".to_owned(), tensor: tensor.shallow_clone() };
+        let weight = Weight { parameter, spectral: None };
+        let form = Form::Convolution { stride: 2, padding: 0 };
+        let map = Map { weight, bias: None, form };
+        let outputs = map.apply(images, &mut Pass::evaluation(None));
+        assert_eq!(outputs.size(), [32, 8, 6, 6]);
+        outputs.square().mean(Kind::Float).backward();
+        tensor.grad()
+    };
+    let (plain, last) = (gradient(&images), gradient(&last));
+    assert!(plain.allclose(&last, 1e-5, 0.0, false), "{:?}", numbers(&(plain - last)));
 }

@@ -194,4 +194,8 @@ impl Network for VitNetwork {
     fn hidden(&self) -> &[HiddenLayer] {
         &self.hidden
     }
+
+    fn prefers_channels_last(&self) -> bool {
+        true
+    }
 }

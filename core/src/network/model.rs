@@ -2,7 +2,7 @@
 
 use std::{panic::resume_unwind, sync::Arc};
 
-use pliant_torch_ext::scaled_observations;
+use pliant_torch_ext::{scaled_channels_last, scaled_observations};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::{
@@ -132,8 +132,18 @@ impl Model {
         self.forward_pass(observations, &mut Pass::beside_training(taps))
     }
 
+    /// f32 in 0..1, where the network computes and as it likes them to lie in memory.
+    fn scaled(&self, observations: &Tensor) -> Tensor {
+        let observations = observations.to_device(self.device);
+        if self.device == Device::Cpu && self.network.prefers_channels_last() {
+            scaled_channels_last(&observations)
+        } else {
+            scaled_observations(&observations)
+        }
+    }
+
     fn forward_pass(&self, observations: &Tensor, pass: &mut Pass<'_>) -> Tensor {
-        let scaled = scaled_observations(&observations.to_device(self.device));
+        let scaled = self.scaled(observations);
         let outputs = self.network.forward_caught(&scaled, pass);
         let outputs = outputs.unwrap_or_else(|text| resume_unwind(Box::new(text)));
         outputs.to_kind(Kind::Float)

@@ -8,4 +8,4 @@ mod ffi;
 pub mod fused;
 mod tensors;
 
-pub use tensors::{forget_gradient, scaled_observations};
+pub use tensors::{forget_gradient, scaled_channels_last, scaled_observations};
