@@ -14,7 +14,7 @@ agents/tests/golden/networks.safetensors holds for each case `observations`, `ta
 and, for a pass in training and, of resnet18, one in evaluation: `PASS/outputs`,
 `PASS/gradient/PARAMETER` of mean((outputs - target)^2), and `PASS/after/VARIABLE` one step of Adam later.
 `PASS/error/outputs` and `PASS/error/gradient/PARAMETER` are how far the same modules are off at most when
-they compute in f32: how well f32 can do.
+they compute in f32, with observations in the usual order or with channels last: how well f32 can do.
 """
 
 import copy
@@ -340,13 +340,13 @@ def fill(net, random):
             tensor.copy_(draw(random, name, tuple(tensor.shape)))
 
 
-def one_update(net, observations, target, is_training):
+def one_update(net, observations, target, is_training, memory=torch.contiguous_format):
     """Outputs, gradients, and all variables after a step of Adam; changes `net`."""
     net.module.train(is_training)
     variables = net.variables()
     parameters = {name: tensor for name, tensor in variables.items() if isinstance(tensor, nn.Parameter)}
     optimizer = torch.optim.Adam(parameters.values(), lr=1e-3, betas=(0.9, 0.999), eps=1e-8)
-    outputs = net.module(observations.to(target.dtype) / 255)
+    outputs = net.module((observations.to(target.dtype) / 255).contiguous(memory_format=memory))
     torch.mean(torch.square(outputs - target)).backward()
     done = {"outputs": outputs.detach()}
     done.update({f"gradient/{name}": parameter.grad.clone() for name, parameter in parameters.items()})
@@ -378,11 +378,14 @@ def expected(index, shape, build, passes):
         is_training = name == "training"
         exact = one_update(copy.deepcopy(net), observations, target, is_training)
         done.update({f"{name}/{key}": tensor for key, tensor in exact.items()})
-        single = copy.deepcopy(net)
-        single.module.float()
-        rounded = one_update(single, observations, target.float(), is_training)
-        errors = {key: (rounded[key] - exact[key]).abs().max() for key in exact if not key.startswith("after/")}
-        done.update({f"{name}/error/{key}": error for key, error in errors.items()})
+        for memory in (torch.contiguous_format, torch.channels_last):
+            single = copy.deepcopy(net)
+            single.module.float()
+            rounded = one_update(single, observations, target.float(), is_training, memory)
+            for key in exact:
+                if not key.startswith("after/"):
+                    error, place = (rounded[key] - exact[key]).abs().max(), f"{name}/error/{key}"
+                    done[place] = max(done.get(place, error), error)
     return done
 
 
