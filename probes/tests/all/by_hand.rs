@@ -142,10 +142,10 @@ fn ranks_by_hand() {
             ("rank/srank", 1.0),
             ("rank/effective", 1.0),
             ("rank/stable", 1.0),
-            ("weight_rank/numerical/output", 2.0),
-            ("weight_rank/srank/output", 2.0),
-            ("weight_rank/effective/output", shares.exp()),
-            ("weight_rank/stable/output", 4.25 / 4.0),
+            ("rank/weight_numerical/output", 2.0),
+            ("rank/weight_srank/output", 2.0),
+            ("rank/weight_effective/output", shares.exp()),
+            ("rank/weight_stable/output", 4.25 / 4.0),
         ],
     );
     let alone = rank("weights = false");

@@ -26,7 +26,7 @@ fn stable_ranks_of_kernels_are_of_a_row_for_each_unit() {
         let most = square.linalg_eigvalsh("U").max().double_value(&[]);
         let expected = square.trace().double_value(&[]) / most;
         let layer = name.trim_end_matches("/weight");
-        let actual = metrics.get_scalar(&format!("weight_rank/stable/{layer}")).expect("reported");
+        let actual = metrics.get_scalar(&format!("rank/weight_stable/{layer}")).expect("reported");
         assert!((actual - expected).abs() < 1e-9, "{name}: {actual}, expected {expected}");
         kernels += usize::from(weight.dim() == 4);
     }
