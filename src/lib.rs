@@ -2,7 +2,7 @@
 //!
 //! ```no_run,standalone_crate
 //! fn main() -> std::process::ExitCode {
-//!     pliant::cuda::load(); // before anything touches libtorch
+//!     pliant::prepare(); // before anything touches libtorch
 //!     let plugins = pliant::plugins::builtin();
 //!     // plugins.interventions.register("mine", Mine::build);
 //!     pliant::cli::main(plugins)
@@ -17,7 +17,7 @@ mod checkpoint;
 pub mod cli;
 mod commands;
 pub mod config;
-pub mod cuda;
+mod cuda;
 mod device;
 mod engine;
 mod episodes;
@@ -30,6 +30,7 @@ mod film;
 mod onlooker;
 pub mod plot;
 pub mod plugins;
+mod prepare;
 mod run_dir;
 mod runner;
 mod signals;
@@ -38,3 +39,5 @@ mod table;
 mod tasks;
 mod tensors;
 pub mod trace;
+
+pub use prepare::prepare;

@@ -3,6 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    pliant::cuda::load(); // before anything touches libtorch
+    pliant::prepare(); // before anything touches libtorch
     pliant::cli::main(pliant::plugins::builtin())
 }

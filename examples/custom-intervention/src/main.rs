@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    pliant::cuda::load(); // before anything touches libtorch
+    pliant::prepare(); // before anything touches libtorch
     let mut plugins = pliant::plugins::builtin();
     custom_intervention::register(&mut plugins);
     pliant::cli::main(plugins)

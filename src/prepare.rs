@@ -1,0 +1,37 @@
+//! What has to be settled before libtorch is touched.
+
+use std::{env, ffi::OsString, os::unix::process::CommandExt as _, process::Command};
+
+use crate::cuda;
+
+/// How often a thread of libgomp, libtorch's OpenMP, looks for work before it sleeps.
+const SPINS: (&str, &str) = ("GOMP_SPINCOUNT", "1000");
+
+/// What else may say so.
+const POLICY: &str = "OMP_WAIT_POLICY";
+
+/// Of these commands computing is most of it.
+const COMPUTING: [&str; 5] = ["train", "resume", "eval", "probe", "bench"];
+
+/// Must be the first thing a program does: it may start anew, and it loads the CUDA half of libtorch, see
+/// [`cuda::load`].
+///
+/// By default libgomp's threads spin for about a millisecond when they wait for each other. Where anything else
+/// wants the cores (the environments' threads, a second run) the one that is waited for does not get them: two
+/// runs on one machine take several times as long. libgomp reads how long to spin when it is loaded, which
+/// is before `main`; so a program that is going to compute starts anew with `GOMP_SPINCOUNT` set, unless
+/// somebody has set it or `OMP_WAIT_POLICY`. Where it cannot start anew it goes on as it is.
+pub fn prepare() {
+    let is_set = [SPINS.0, POLICY].iter().any(|name| env::var_os(name).is_some());
+    let mut arguments = env::args_os();
+    let name = arguments.next();
+    let rest: Vec<OsString> = arguments.collect();
+    let is_computing = rest.iter().any(|argument| COMPUTING.iter().any(|it| argument == it));
+    if !is_set
+        && is_computing
+        && let (Ok(program), Some(name)) = (env::current_exe(), name)
+    {
+        let _cannot = Command::new(program).arg0(name).args(rest).env(SPINS.0, SPINS.1).exec();
+    }
+    cuda::load();
+}
