@@ -362,4 +362,12 @@ mod tests {
         // Halfway between there is nothing, which a log axis cannot show.
         assert_eq!(points[230].1, 1e-10);
     }
+
+    #[test]
+    fn extremes_are_those_of_all_draws() {
+        let spectra = [[-1.0, 2.0], [-3.0, 1.0]].map(|values| spectrum(&values, &[0.5, 0.5]));
+        let metrics = reported(&spectra.into_iter().flatten().collect::<Vec<_>>());
+        let number = |name: &str| metrics.get_scalar(&format!("hessian/probe/{name}"));
+        assert_eq!((number("largest"), number("smallest")), (Some(2.0), Some(-3.0)));
+    }
 }

@@ -153,15 +153,15 @@ mod tests {
 
     #[test]
     fn errors_by_hand() {
-        let q = Tensor::from_slice(&[3.0, 1.0, 0.0, 2.0]).reshape([2, 2]);
-        let truth = Tensor::from_slice(&[2.0, 1.0, 1.0, 0.0]).reshape([2, 2]);
-        // Errors 1, 0, -1, 2; greedy actions 0 and 1, of which the first is optimal.
+        let q = Tensor::from_slice(&[3.0, 1.0, 0.0, 2.0, 0.0, 1.0]).reshape([3, 2]);
+        let truth = Tensor::from_slice(&[2.0, 1.0, 1.0, 0.0, -5.0, 1.0]).reshape([3, 2]);
+        // Errors 1, 0, -1, 2, 5, 0; greedy actions 0, 1 and 1, of which the second is not optimal.
         let expected = Errors {
-            mean_abs: 1.0,
-            rms: 1.5f64.sqrt(),
-            bias: 0.5,
-            overestimation: 1.5,
-            optimal_share: 0.5,
+            mean_abs: 1.5,
+            rms: (31.0f64 / 6.0).sqrt(),
+            bias: 7.0 / 6.0,
+            overestimation: 1.0,
+            optimal_share: 2.0 / 3.0,
         };
         assert_eq!(Errors::between(&q, &truth), expected);
     }

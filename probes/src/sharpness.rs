@@ -182,14 +182,14 @@ mod tests {
 
     #[test]
     fn units_that_were_reset_count_with_a_divisor_of_one_and_are_reported() {
-        let config = AdamConfig { eps: 1.0, ..AdamConfig::default() };
+        let config = AdamConfig { eps: 0.5, ..AdamConfig::default() };
         let mut adam = Adam::build(config).expect("valid");
         let weight = Tensor::zeros([4, 2], (Kind::Float, Device::Cpu));
         let bias = Tensor::zeros([2], (Kind::Float, Device::Cpu));
         let parameters = || [("weight", &weight), ("bias", &bias)].into_iter();
         assert_eq!(Preconditioner::of(adam.as_ref(), parameters()).missing, 1.0);
-        // A first step's root mean square is the gradient's size: divisors are 3 + 1.
-        let gradient = weight.full_like(3.0);
+        // A first step's root mean square is the gradient's size: divisors are 3.5 + 0.5, of what was reset 0.5.
+        let gradient = weight.full_like(3.5);
         no_grad(|| adam.step_variable("weight", &weight, &gradient));
         adam.moments_mut().reset_units("weight", 0, &Tensor::from_slice(&[1i64]));
         let Preconditioner { inverse_root, missing } =

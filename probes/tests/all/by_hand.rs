@@ -176,3 +176,19 @@ fn norms_by_hand() {
         ],
     );
 }
+
+/// Features (1, 1) and (0, 1); Q-values 1 and 0.5, 0 and -1: their mean is 1/8, that of their squares 9/16.
+#[test]
+fn norms_of_features_and_q_values_are_means_over_the_batch() {
+    let data = Given(vec![([1, 1], 0, 0.0), ([0, 1], 0, 0.0)]);
+    let metrics = measure("norms", "batch_size = 2", &learner(WEIGHT), &data);
+    assert_numbers(
+        &metrics,
+        &[
+            ("norms/feature", (2f64.sqrt() + 1.0) / 2.0),
+            ("norms/q_mean_abs", 2.5 / 4.0),
+            ("norms/q_max", 1.0),
+            ("norms/q_std", (9.0f64 / 16.0 - 1.0 / 64.0).sqrt()),
+        ],
+    );
+}

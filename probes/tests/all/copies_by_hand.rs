@@ -74,6 +74,19 @@ fn targets_lie_around_the_mean_of_all_predictions_or_of_each_actions() {
     }
 }
 
+/// More observations than are looked at at a time: 512 worth 1 and 1.5, then 88 worth 0 and -1.
+#[test]
+fn the_mean_prediction_is_of_all_observations() {
+    let [front, back] = [([1, 0], 0, 0.0), ([0, 1], 0, 0.0)];
+    let data = Given([vec![front; 512], vec![back; 88]].concat());
+    let settings = format!("targets = 1\nobservations = 600\nbatch_size = 1\nsteps = 1\n{SCALE}");
+    let metrics = measure("plasticity", &settings, &learner(WEIGHT), &data);
+    let target = (512.0 * 2.5 - 88.0) / 1200.0 + 0.5;
+    let off = |value: f64| (value - target).powi(2);
+    let expected = (512.0 * (off(1.0) + off(1.5)) + 88.0 * (off(0.0) + off(-1.0))) / 1200.0;
+    assert_numbers(&metrics, &[("plasticity/initial_loss", expected)]);
+}
+
 /// One more on every output in training: they are off by 0.25 and 0.75 there, and a step halves that. The losses
 /// before and after are of evaluation.
 #[test]

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use pliant_core::{
     clock::Clock,
     envs::env::KnownStates,
+    error::Error,
     learner::Learner,
     metrics::Metrics,
     network::{NetworkPlan, Taps},
@@ -131,5 +132,34 @@ fn long_measurements_are_told_of_from_the_first_part_to_the_last() {
         measured.expect("measures");
         let expected: Vec<(u64, u64)> = (1..=total).map(|done| (done, total)).collect();
         assert_eq!(told.0.into_inner(), expected, "{kind}");
+    }
+}
+
+/// Nobody waits any more.
+struct Gone;
+
+impl Watch for Gone {
+    fn progress(&self, _name: &str, _done: u64, _total: u64) {}
+
+    fn is_stopped(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn long_measurements_that_nobody_waits_for_end_as_stopped() {
+    let (agent, clock) = (agent(mlp(), NetworkPlan::default(), [1, 4, 4], 100), Clock::default());
+    let training = "observations = 20\nbatch_size = 8\ntargets = 1\nsteps = 5000";
+    for (kind, settings) in [
+        ("hessian", "batch_size = 8"),
+        ("sharpness", "batch_size = 8"),
+        ("plasticity", training),
+        ("random_labels", training),
+    ] {
+        let subject = Subject { watch: &Gone, ..subject(agent.as_ref(), &clock) };
+        let mut metrics = Metrics::default();
+        let mut stream = Seeds::new(3).stream("probe");
+        let measured = build(kind, settings).measure(&subject, &mut stream, &mut metrics);
+        assert!(matches!(measured, Err(Error::Stopped)), "{kind}: {measured:?}");
     }
 }
