@@ -19,6 +19,7 @@ pub use plan::{
     AuxiliaryHead, NetworkPlan, Norm, NormKind, NormPosition, PlannedActivation, SpectralNorm,
 };
 use pliant_envs::env::EnvSpec;
+pub use pliant_torch_ext::linear;
 pub use spectral::{PowerIteration, spectral_buffer};
 use tch::Tensor;
 pub use trace::Traced;

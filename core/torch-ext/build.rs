@@ -2,7 +2,8 @@
 
 use std::{env, path::PathBuf};
 
-const SOURCES: [&str; 3] = ["shim/autocast.cpp", "shim/optimizers.cpp", "shim/tensors.cpp"];
+const SOURCES: [&str; 4] =
+    ["shim/autocast.cpp", "shim/linear.cpp", "shim/optimizers.cpp", "shim/tensors.cpp"];
 
 fn main() {
     println!("cargo:rerun-if-changed=shim");

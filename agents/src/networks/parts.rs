@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use pliant_core::{
-    network::{ActivationFunction, Norm, NormKind, NormPosition, Pass, PowerIteration, Traced},
+    network::{
+        ActivationFunction, Norm, NormKind, NormPosition, Pass, PowerIteration, Traced, linear,
+    },
     tch::{Kind, Tensor},
     variables::Init,
 };
@@ -79,7 +81,7 @@ impl Map {
         match self.form {
             Form::Dense => {
                 let flat = input.flatten(1, -1);
-                let output = flat.linear(&weight, bias);
+                let output = linear(&flat, &weight, bias);
                 self.trace(&flat, &output, pass);
                 output
             }
@@ -95,7 +97,7 @@ impl Map {
     pub fn apply_to_tokens(&self, tokens: &Tensor, pass: &mut Pass<'_>) -> Tensor {
         let (weight, bias) = (self.weight.value(), self.bias.as_ref().map(|bias| &bias.tensor));
         let size = tokens.size();
-        let output = tokens.reshape([size[0] * size[1], size[2]]).linear(&weight, bias);
+        let output = linear(&tokens.reshape([size[0] * size[1], size[2]]), &weight, bias);
         let output = output.reshape([size[0], size[1], -1]);
         self.trace(tokens, &output, pass);
         output

@@ -13,6 +13,12 @@ unsafe extern "C" {
     pub fn pliant_forget_gradient(tensor: Handle) -> *mut c_char;
     pub fn pliant_scaled_observations(bytes: Handle, result: *mut Handle) -> *mut c_char;
     pub fn pliant_scaled_channels_last(bytes: Handle, result: *mut Handle) -> *mut c_char;
+    pub fn pliant_linear(
+        input: Handle,
+        weight: Handle,
+        bias: Handle,
+        result: *mut Handle,
+    ) -> *mut c_char;
     pub fn pliant_autocast(is_cuda: bool, enabled: bool, before: *mut bool) -> *mut c_char;
     pub fn pliant_forget_casts() -> *mut c_char;
     pub fn pliant_is_fusible(

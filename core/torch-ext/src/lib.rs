@@ -6,6 +6,8 @@
 pub mod autocast;
 mod ffi;
 pub mod fused;
+mod linear;
 mod tensors;
 
+pub use linear::linear;
 pub use tensors::{forget_gradient, scaled_channels_last, scaled_observations};
