@@ -174,7 +174,7 @@ impl Preconditioner {
 #[cfg(test)]
 mod tests {
     use pliant_core::{
-        optimizer::{Adam, AdamConfig},
+        optimizer::{Adam, AdamConfig, RmsProp, RmsPropConfig},
         tch::Device,
     };
 
@@ -201,5 +201,20 @@ mod tests {
             let expected = if [0, 1, 4, 5, 6, 7].contains(&index) { 0.5 } else { 1.0 };
             assert!((root - expected).abs() < 1e-5, "{roots:?}");
         }
+    }
+
+    /// RMSProp's own divisor would be the root of eps there.
+    #[test]
+    fn units_that_were_reset_count_with_a_divisor_of_one_whatever_is_left_of_their_moments() {
+        let config = RmsPropConfig { eps: 0.25, ..RmsPropConfig::default() };
+        let mut rmsprop = RmsProp::build(config).expect("valid");
+        let weight = Tensor::zeros([2, 1], (Kind::Float, Device::Cpu));
+        no_grad(|| rmsprop.step_variable("weight", &weight, &weight.full_like(3.0)));
+        rmsprop.moments_mut().reset_units("weight", 0, &Tensor::from_slice(&[1i64]));
+        let parameters = [("weight", &weight)].into_iter();
+        let Preconditioner { inverse_root, missing } =
+            Preconditioner::of(rmsprop.as_ref(), parameters);
+        let roots = Vec::<f32>::try_from(&inverse_root).expect("f32");
+        assert!(missing == 0.5 && roots[0] != 1.0 && roots[1] == 1.0, "{missing} {roots:?}");
     }
 }
