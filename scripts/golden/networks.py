@@ -14,7 +14,7 @@ agents/tests/golden/networks.safetensors holds for each case `observations`, `ta
 and, for a pass in training and, of resnet18, one in evaluation: `PASS/outputs`,
 `PASS/gradient/PARAMETER` of mean((outputs - target)^2), and `PASS/after/VARIABLE` one step of Adam later.
 `PASS/error/outputs` and `PASS/error/gradient/PARAMETER` are how far the same modules are off at most when
-they compute in f32, with observations in the usual order or with channels last: how well f32 can do.
+they compute in f32 with the channels of observations last in memory, as pliant does: how well f32 can do.
 """
 
 import copy
@@ -221,11 +221,20 @@ class BasicBlock(nn.Module):
         return torch.relu(self.second(torch.relu(self.first(x))) + identity)
 
 
+class Strided1x1(nn.Conv2d):
+    """Takes rows and columns itself: oneDNN's way overwrites memory with few channels last (its issue 6035)."""
+
+    def forward(self, x):
+        step = self.stride[0]
+        return nn.functional.conv2d(x[:, :, ::step, ::step], self.weight, self.bias)
+
+
 def resnet18(shape, stem="small", norm="batch"):
     net = Net()
 
     def convolution(name, inputs, units, kernel, stride):
-        conv = nn.Conv2d(inputs, units, kernel, stride, kernel // 2, bias=False)
+        kind = Strided1x1 if kernel == 1 else nn.Conv2d
+        conv = kind(inputs, units, kernel, stride, kernel // 2, bias=False)
         return net.add(name, conv, nn.BatchNorm2d(units) if norm == "batch" else norm_of(norm, conv, units))
 
     channels = 2
@@ -340,13 +349,13 @@ def fill(net, random):
             tensor.copy_(draw(random, name, tuple(tensor.shape)))
 
 
-def one_update(net, observations, target, is_training, memory=torch.contiguous_format):
+def one_update(net, observations, target, is_training):
     """Outputs, gradients, and all variables after a step of Adam; changes `net`."""
     net.module.train(is_training)
     variables = net.variables()
     parameters = {name: tensor for name, tensor in variables.items() if isinstance(tensor, nn.Parameter)}
     optimizer = torch.optim.Adam(parameters.values(), lr=1e-3, betas=(0.9, 0.999), eps=1e-8)
-    outputs = net.module((observations.to(target.dtype) / 255).contiguous(memory_format=memory))
+    outputs = net.module(observations.to(target.dtype) / 255)
     torch.mean(torch.square(outputs - target)).backward()
     done = {"outputs": outputs.detach()}
     done.update({f"gradient/{name}": parameter.grad.clone() for name, parameter in parameters.items()})
@@ -364,6 +373,11 @@ def singular_vectors(net):
                 yield f"{name}/spectral_u", torch.linalg.svd(weight.reshape(len(weight), -1))[0][:, 0]
 
 
+def channels_last(images):
+    """Of one channel too, which `Tensor.contiguous` leaves as it is."""
+    return torch.empty_like(images, memory_format=torch.channels_last).copy_(images)
+
+
 def expected(index, shape, build, passes):
     random = np.random.default_rng(index)
     net = build(shape)
@@ -378,14 +392,11 @@ def expected(index, shape, build, passes):
         is_training = name == "training"
         exact = one_update(copy.deepcopy(net), observations, target, is_training)
         done.update({f"{name}/{key}": tensor for key, tensor in exact.items()})
-        for memory in (torch.contiguous_format, torch.channels_last):
-            single = copy.deepcopy(net)
-            single.module.float()
-            rounded = one_update(single, observations, target.float(), is_training, memory)
-            for key in exact:
-                if not key.startswith("after/"):
-                    error, place = (rounded[key] - exact[key]).abs().max(), f"{name}/error/{key}"
-                    done[place] = max(done.get(place, error), error)
+        single = copy.deepcopy(net)
+        single.module.float()
+        rounded = one_update(single, channels_last(observations), target.float(), is_training)
+        errors = {key: (rounded[key] - exact[key]).abs().max() for key in exact if not key.startswith("after/")}
+        done.update({f"{name}/error/{key}": error for key, error in errors.items()})
     return done
 
 
