@@ -127,6 +127,15 @@ pub(crate) fn fit_all(
     Ok(fits)
 }
 
+/// Computes by one thread, so that the numbers do not depend on how many there are.
+pub(crate) fn by_one_thread<T>(compute: impl FnOnce() -> T) -> T {
+    let threads = tch::get_num_threads();
+    tch::set_num_threads(1);
+    let computed = compute();
+    tch::set_num_threads(threads);
+    computed
+}
+
 fn together(
     students: Vec<Student>,
     protocol: Protocol,

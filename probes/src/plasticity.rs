@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::check_steps_batch,
-    fit::{Fit, Goal, OptimizerState, Protocol, fit_all, mean_and_std},
+    fit::{Fit, Goal, OptimizerState, Protocol, by_one_thread, fit_all, mean_and_std},
     reference::Reference,
 };
 
@@ -133,12 +133,14 @@ impl Probe for Plasticity {
         let config = &self.config.config;
         let batch = subject.draw(config.observations, stream);
         let online = &subject.learner.online;
-        let offset = offset(&q_values(online, &batch.s_tm1), config.offset);
+        let present = by_one_thread(|| q_values(online, &batch.s_tm1));
+        let offset = offset(&present, config.offset);
         let mut goals = Vec::new();
         let mut baselines = Vec::new();
         for _ in 0..config.targets {
             let fresh = online.redraw(stream);
-            let values = targets(&q_values(&fresh, &batch.s_tm1), &offset, config.scale);
+            let outputs = by_one_thread(|| q_values(&fresh, &batch.s_tm1));
+            let values = targets(&outputs, &offset, config.scale);
             baselines.push(baseline(&values));
             goals.push((Goal::Values(values), stream.split()));
         }
@@ -183,7 +185,10 @@ pub(crate) fn over_targets(tag: &str, values: &[f64], metrics: &mut Metrics) {
 pub(crate) fn learning_curves(fits: &[Fit], label: &str, level: f64) -> Curves {
     let points = fits.first().map_or(0, |fit| fit.curve.len());
     let at = |index: usize| -> Vec<f64> { fits.iter().map(|fit| fit.curve[index].1).collect() };
-    let mut mean = Line { name: "mean over targets".to_owned(), ..Line::default() };
+    let mut mean = Line {
+        name: "mean ± std over targets".to_owned(),
+        ..Line::default()
+    };
     for index in 0..points {
         let step = fits[0].curve[index].0;
         let (center, spread) = mean_and_std(&at(index));
