@@ -185,10 +185,7 @@ pub(crate) fn over_targets(tag: &str, values: &[f64], metrics: &mut Metrics) {
 pub(crate) fn learning_curves(fits: &[Fit], label: &str, level: f64) -> Curves {
     let points = fits.first().map_or(0, |fit| fit.curve.len());
     let at = |index: usize| -> Vec<f64> { fits.iter().map(|fit| fit.curve[index].1).collect() };
-    let mut mean = Line {
-        name: "mean ± std over targets".to_owned(),
-        ..Line::default()
-    };
+    let mut mean = Line { name: "mean ± std over targets".to_owned(), ..Line::default() };
     for index in 0..points {
         let step = fits[0].curve[index].0;
         let (center, spread) = mean_and_std(&at(index));

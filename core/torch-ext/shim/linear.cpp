@@ -14,6 +14,9 @@ namespace {
 using at::Tensor;
 using MaybeTensor = std::optional<Tensor>;
 
+// From so many transitions on oneDNN is faster at the gradients of weights too.
+constexpr int64_t kDeep = 64;
+
 // oneDNN's product, without a gradient. PyTorch calls it where it compiles models.
 Tensor product(const Tensor& input, const Tensor& weight, const MaybeTensor& bias) {
     using Signature = Tensor(const Tensor&, const Tensor&, const MaybeTensor&, c10::string_view,
@@ -55,7 +58,8 @@ public:
             of_input = affine(gradient, weight.t(), std::nullopt);
         }
         if (context->needs_input_grad(1)) {
-            of_weight = gradient.t().mm(input);
+            const bool is_deep = input.size(0) >= kDeep;
+            of_weight = is_deep ? affine(gradient.t(), input.t(), std::nullopt) : gradient.t().mm(input);
         }
         // What is not there is not counted.
         if (context->saved_data["has_bias"].toBool() && context->needs_input_grad(2)) {
