@@ -17,13 +17,15 @@ use serde::{Deserialize, Serialize};
 use crate::{
     batch::check_batch,
     curvature::{Hessian as Matrix, Spectrum, lanczos},
+    fit::mean_and_std,
     lists::check_list,
     loss::{LossKind, Noise},
 };
 
 /// Eigenvalues of the Hessian of the mean loss of a batch, by stochastic Lanczos quadrature with full
 /// reorthogonalisation (Ghorbani et al., 2019; shown by Lyle et al., 2023, figure 2), for each loss as
-/// `hessian/LOSS/..`: `largest` and `smallest` Ritz value, `trace`, `negative_mass` (the share of eigenvalues
+/// `hessian/LOSS/..`: `largest` and `smallest` Ritz value, `trace` (with several draws the
+/// standard deviation of theirs, `trace_std`), `negative_mass` (the share of eigenvalues
 /// below minus the density's bandwidth), and the figure `density`: the quadrature's points spread by normal
 /// distributions, on a log axis. Passes are for evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -167,7 +169,13 @@ fn report(
     let mut scalar = |name: &str, value| metrics.scalar(format!("hessian/{loss}/{name}"), value);
     scalar("largest", density.largest);
     scalar("smallest", density.smallest);
-    scalar("trace", parameters as f64 * mean(&|spectrum| spectrum.moment(1)));
+    let traces: Vec<f64> =
+        spectra.iter().map(|spectrum| parameters as f64 * spectrum.moment(1)).collect();
+    let (trace, spread) = mean_and_std(&traces);
+    scalar("trace", trace);
+    if traces.len() > 1 {
+        scalar("trace_std", spread);
+    }
     scalar("negative_mass", mean(&|spectrum| mass_below(spectrum, -density.sigma)));
     let line = Line { points: density.points(config.grid as usize), ..Line::default() };
     let (x, y) = (Axis::linear("eigenvalue"), Axis::log("density"));
@@ -293,6 +301,16 @@ mod tests {
     /// One Ritz value each with these shares.
     fn spectrum(values: &[f64], weights: &[f64]) -> Vec<Spectrum> {
         vec![Spectrum { values: values.to_vec(), weights: weights.to_vec() }]
+    }
+
+    #[test]
+    fn the_spread_of_the_trace_is_that_of_the_draws() {
+        let two = [spectrum(&[1.0], &[1.0]), spectrum(&[3.0], &[1.0])].into_iter().flatten();
+        let metrics = reported(&two.collect::<Vec<_>>());
+        assert_eq!(metrics.get_scalar("hessian/probe/trace"), Some(2000.0));
+        assert_eq!(metrics.get_scalar("hessian/probe/trace_std"), Some(2.0f64.sqrt() * 1000.0));
+        let one = reported(&spectrum(&[1.0], &[1.0]));
+        assert_eq!(one.get_scalar("hessian/probe/trace_std"), None);
     }
 
     fn reported(spectra: &[Spectrum]) -> Metrics {
