@@ -1,6 +1,6 @@
 //! What has to be settled before libtorch is touched.
 
-use std::{env, ffi::OsString, os::unix::process::CommandExt as _, process::Command};
+use std::{env, ffi::OsString, os::unix::process::CommandExt as _, path::Path, process::Command};
 
 use crate::cuda;
 
@@ -30,6 +30,8 @@ pub fn prepare() {
     if !is_set
         && is_computing
         && let (Ok(program), Some(name)) = (env::current_exe(), name)
+        // Not where a loader was started with the program as its argument.
+        && program.file_name() == Path::new(&name).file_name()
     {
         let _cannot = Command::new(program).arg0(name).args(rest).env(SPINS.0, SPINS.1).exec();
     }

@@ -165,7 +165,10 @@ impl Series<'_> {
             self.progress.line(&format!("checkpoint {} of {count}: update {updates}", index + 1));
             let metrics = self.measure(&loaded)?;
             if self.stop.load(Ordering::Relaxed) {
-                let text = format!("stopped: {index} of {count} checkpoints are measured");
+                let text = format!(
+                    "stopped: {} of {count} checkpoints are measured",
+                    index - skipped.len()
+                );
                 return Err(Failure::Run(text));
             }
             report.add(loaded.clock, metrics);

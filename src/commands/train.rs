@@ -28,6 +28,9 @@ pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
     let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
     let experiment = experiment::build(config, plugins)?;
     experiment::check_memory(&experiment)?;
+    if let Some(seeds) = &args.seeds {
+        seeds::check(&experiment, seeds, args.jobs)?;
+    }
     if args.dry_run {
         session::warn_of_idleness(&experiment);
         describe(&experiment);

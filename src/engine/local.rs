@@ -5,7 +5,7 @@ use std::{
     ffi::OsString,
     fs::File,
     io,
-    os::unix::process::CommandExt as _,
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
 use crate::{
     run_dir::{RunDirectory, State, Status},
@@ -46,6 +46,11 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// True if the run is where it was to go.
+    pub fn is_finished(&self) -> bool {
+        self.state() == "finished"
+    }
+
     /// `finished`, `stopped`, `failed` or `not begun`.
     pub fn state(&self) -> &'static str {
         match self.status.as_ref().map(|status| status.state) {
@@ -137,16 +142,16 @@ impl<'a> Fleet<'a> {
     fn reap(&mut self, progress: &Progress, is_told: bool) {
         let mut left = Vec::new();
         for (index, job, mut child) in self.under_way.drain(..) {
-            let code = match child.try_wait() {
+            let (code, signal) = match child.try_wait() {
                 Ok(None) => {
                     left.push((index, job, child));
                     continue;
                 }
-                Ok(Some(code)) => code.to_string(),
-                Err(error) => error.to_string(),
+                Ok(Some(code)) => (code.to_string(), code.signal()),
+                Err(error) => (error.to_string(), None),
             };
             let mut ended = how_it_ended(job, &code);
-            if is_told && ended.status.is_none() {
+            if is_told && ended.status.is_none() && signal == Some(Signal::TERM.as_raw()) {
                 ended = Ended::default();
             }
             let said = ended.error.clone().unwrap_or_else(|| ended.state().to_owned());
@@ -166,11 +171,16 @@ impl<'a> Fleet<'a> {
     }
 }
 
-/// In a process group of its own: Ctrl-C reaches this program alone, which passes it on once.
+/// In a process group of its own: Ctrl-C reaches this program alone, which passes it on once. If this program ends
+/// without having done so, the system tells the process to stop.
 fn start(program: &Path, job: &Job) -> io::Result<Child> {
     let log = File::create(log_file(&job.run))?;
     let mut command = Command::new(program);
-    command.args(&job.arguments).process_group(0);
+    command.arg0("pliant").args(&job.arguments).process_group(0);
+    // SAFETY: between fork and exec this makes one system call and allocates nothing.
+    unsafe {
+        command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::TERM))?));
+    }
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()
 }
 

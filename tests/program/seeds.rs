@@ -9,7 +9,7 @@ fn each_seed_is_the_run_that_it_would_be_alone() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let several = pliant(folder.path(), &short_mnist("all", &["--seeds", "4,7", "--jobs", "2"]));
     assert_eq!(several.code, Some(0), "{}{}", several.out, several.err);
-    assert!(several.out.contains("over 2 seeds"), "{}", several.out);
+    assert!(several.out.contains("over 2 finished seeds"), "{}", several.out);
     succeeds(folder.path(), &short_mnist("alone", &["--seed", "7"]));
     let (one, alone) = (folder.path().join("all/seed7"), folder.path().join("alone"));
     assert!(newest_tensors(&one) == newest_tensors(&alone), "the parameters differ");

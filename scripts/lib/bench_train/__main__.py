@@ -9,6 +9,7 @@ PyTorch learner on ale-py's environments in C++, which step while it learns, and
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -25,7 +26,8 @@ def other_side(worker, arguments):
     command = [sys.executable, "-m", "bench_train", "worker", worker, "--threads", str(arguments.threads),
                "--precision", arguments.precision, "--updates", str(arguments.updates)]
     command += ["--envs", str(arguments.envs)] if worker.startswith("play") else ["--case", arguments.case]
-    ran = subprocess.run(command, capture_output=True, text=True)
+    # Threads that wait for each other sleep as soon as pliant's, see docs/benchmarks.md.
+    ran = subprocess.run(command, capture_output=True, text=True, env={"GOMP_SPINCOUNT": "1000", **os.environ})
     if ran.returncode != 0:
         sys.exit(f"{worker} failed:\n{ran.stderr}")
     return float(ran.stdout.split()[-1])
@@ -103,7 +105,7 @@ def parsed():
     one.add_argument("--updates", type=int, default=100, help="updates per turn, four times as many of small networks")
     one.set_defaults(run=updates)
     two = commands.add_parser("play", parents=[shared], help="playing and learning")
-    two.add_argument("--envs", type=int, default=4, help="environments that are stepped together")
+    two.add_argument("--envs", type=int, default=4, choices=[1, 2, 4, 8, 16, 32], help="environments that are stepped together")
     two.add_argument("--updates", type=int, default=500, help="updates per turn, after a warm-up")
     two.set_defaults(run=play)
     hidden = commands.add_parser("worker")

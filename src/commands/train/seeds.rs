@@ -48,6 +48,16 @@ impl FromStr for Seeds {
     }
 }
 
+fn share(experiment: &Experiment, seeds: &Seeds, at_once: Option<usize>) -> Share {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Share::of(cores, seeds.0.len(), at_once, experiment.config.run.threads)
+}
+
+/// An error unless as many as run at a time have room.
+pub(super) fn check(experiment: &Experiment, seeds: &Seeds, at_once: Option<usize>) -> Outcome {
+    check_memory_for(experiment, share(experiment, seeds, at_once).at_once)
+}
+
 /// Trains `experiment` under each of the seeds, below `out`, at most `at_once` at a time.
 pub(super) fn train(
     experiment: Experiment,
@@ -55,9 +65,7 @@ pub(super) fn train(
     at_once: Option<usize>,
     out: Option<&Path>,
 ) -> Outcome {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = Share::of(cores, seeds.0.len(), at_once, experiment.config.run.threads);
-    check_memory_for(&experiment, share.at_once)?;
+    let share = share(&experiment, seeds, at_once);
     let mut config = experiment.config.clone();
     config.run.threads = share.threads;
     if config.run.env_threads == 0 {
@@ -74,10 +82,10 @@ pub(super) fn train(
         jobs.len(),
         folder.display()
     );
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::while_doing("cannot find this program", error))?;
+    // This very program, whatever lies at its path by the time that the last seed begins.
+    let program = Path::new("/proc/self/exe");
     let progress = Progress::new(jobs.iter().map(|job| job.budget_frames).sum());
-    let ended = engine::run_all(&program, &jobs, at_once, &progress, &stop);
+    let ended = engine::run_all(program, &jobs, at_once, &progress, &stop);
     progress.close();
     report(&jobs, &ended)
 }
@@ -95,7 +103,7 @@ fn jobs(
         let text = format!("{} is not empty; choose another with --out", folder.display());
         return Err(Failure::Input(text));
     }
-    let file = folder.join("config.toml");
+    let file = folder.join("seeds.toml");
     fs::write(&file, config.to_toml()).map_err(failed)?;
     let libraries = experiment.libraries.iter();
     let plugins: Vec<OsString> =
@@ -125,10 +133,14 @@ fn report(jobs: &[Job], ended: &[Ended]) -> Outcome {
         vec![job.name.clone(), ended.state().to_owned(), score, job.run.display().to_string()]
     });
     say!("{}", table::render(&["run", "state", tag, "run directory"], rows));
-    let scores: Vec<f64> = scores.into_iter().flatten().collect();
+    let finished = ended.iter().zip(scores).filter(|(ended, _)| ended.is_finished());
+    let scores: Vec<f64> = finished.filter_map(|(_, score)| score).collect();
     if let Some((mean, std)) = mean_and_std(&scores) {
         let (mean, std, count) = (short(mean), short(std), scores.len());
-        say!("{tag}: mean {mean}, standard deviation {std} over {count} seeds");
+        say!("{tag}: mean {mean}, standard deviation {std} over {count} finished seeds");
+    }
+    if ended.iter().any(|ended| ended.state() == "stopped") {
+        say!("continue what was stopped with: pliant resume RUN_DIRECTORY");
     }
     let why =
         |(job, ended): (&Job, &Ended)| Some(format!("{}: {}", job.name, ended.error.as_ref()?));
