@@ -13,8 +13,8 @@ const POLICY: &str = "OMP_WAIT_POLICY";
 /// Of these commands computing is most of it.
 const COMPUTING: [&str; 5] = ["train", "resume", "eval", "probe", "bench"];
 
-/// Must be the first thing a program does: it may start anew, and it loads the CUDA half of libtorch, see
-/// [`cuda::load`].
+/// Must be the first thing a program does: it may start anew, and it loads the CUDA half of libtorch, which
+/// libtorch looks for at its first call.
 ///
 /// By default libgomp's threads spin for about a millisecond when they wait for each other. Where anything else
 /// wants the cores (the environments' threads, a second run) the one that is waited for does not get them: two
