@@ -48,10 +48,14 @@ fn unknown(name: &str) -> String {
     format!("unknown device `{name}`, expected `auto`, `cpu` or `cuda:N` such as cuda:0")
 }
 
+/// Cores that this program may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Sets libtorch's thread counts; 0 takes one per core. Returns the number taken.
 pub fn set_threads(threads: usize) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if threads == 0 { cores } else { threads };
+    let threads = if threads == 0 { cores() } else { threads };
     tch::set_num_threads(threads as i32);
     threads
 }

@@ -184,11 +184,10 @@ impl RunDirectory {
     }
 }
 
-/// `runs/<name>-seed<seed>-<seconds since 1970>` under the current folder, with `-2`, `-3`, .. if another
-/// run began in the same second; made here, so that none of them can take it too.
-pub fn claim_default(config: &Config) -> PathBuf {
-    let run = &config.run;
-    let name = format!("{}-seed{}-{}", run.name, run.seed, unix_seconds());
+/// `runs/<name>-<seconds since 1970>` under the current folder, with `-2`, `-3`, .. if another run began in the
+/// same second; made here, so that none of them can take it too.
+pub fn claim_default(name: &str) -> PathBuf {
+    let name = format!("{name}-{}", unix_seconds());
     let first = PathBuf::from("runs").join(&name);
     if fs::create_dir_all("runs").is_err() {
         return first; // whoever makes it will say why it cannot be made
@@ -198,25 +197,6 @@ pub fn claim_default(config: &Config) -> PathBuf {
         fs::create_dir(path).is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
     };
     std::iter::once(first.clone()).chain(others).find(|path| !is_taken(path)).unwrap_or(first)
-}
-
-/// `runs/<name>-seeds-<seconds since 1970>` under the current folder, or the same with a number behind it: a
-/// folder for several runs, made here.
-pub fn claim_folder(name: &str) -> Outcome<PathBuf> {
-    let failed =
-        |path: &Path, error| Failure::Input(format!("cannot make {}: {error}", path.display()));
-    let runs = Path::new("runs");
-    fs::create_dir_all(runs).map_err(|error| failed(runs, error))?;
-    let name = format!("{name}-seeds-{}", unix_seconds());
-    let others = (2..).map(|number| runs.join(format!("{name}-{number}")));
-    for path in std::iter::once(runs.join(&name)).chain(others) {
-        match fs::create_dir(&path) {
-            Ok(()) => return Ok(path),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(failed(&path, error)),
-        }
-    }
-    unreachable!("numbers do not end")
 }
 
 /// Seconds since 1970.

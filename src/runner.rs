@@ -17,7 +17,7 @@ use pliant_core::{
 use pliant_envs::{env::Role, vector::VectorEnv};
 
 use crate::{
-    checkpoint,
+    checkpoint, device,
     episodes::Episodes,
     evaluation::{Evaluation, Evaluator},
     experiment::Experiment,
@@ -102,8 +102,7 @@ impl Runner {
         stop: Arc<AtomicBool>,
     ) -> Outcome<Self> {
         let run = &experiment.config.run;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let wanted = if run.env_threads == 0 { cores } else { run.env_threads };
+        let wanted = if run.env_threads == 0 { device::cores() } else { run.env_threads };
         let threads = wanted.min(run.num_envs);
         let factory = &experiment.factory;
         let envs = VectorEnv::new(Arc::clone(factory), Role::Training, run.num_envs, threads)?;

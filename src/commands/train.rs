@@ -39,7 +39,9 @@ pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
     if let Some(seeds) = &args.seeds {
         return seeds::train(experiment, seeds, args.jobs, args.out.as_deref());
     }
-    let path = args.out.clone().unwrap_or_else(|| run_dir::claim_default(&experiment.config));
+    let run = &experiment.config.run;
+    let name = format!("{}-seed{}", run.name, run.seed);
+    let path = args.out.clone().unwrap_or_else(|| run_dir::claim_default(&name));
     let provenance = session::provenance(&experiment);
     let directory = RunDirectory::create(path, &experiment.config, &provenance)?;
     eprintln!("run directory: {}", directory.path().display());

@@ -4,6 +4,7 @@ use std::{ffi::OsString, fs, path::Path, str::FromStr};
 
 use crate::{
     config::Config,
+    device,
     engine::{self, Ended, Job, Share},
     experiment::{Experiment, check_memory_for},
     failure::{Failure, Outcome},
@@ -49,8 +50,7 @@ impl FromStr for Seeds {
 }
 
 fn share(experiment: &Experiment, seeds: &Seeds, at_once: Option<usize>) -> Share {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Share::of(cores, seeds.0.len(), at_once, experiment.config.run.threads)
+    Share::of(device::cores(), seeds.0.len(), at_once, experiment.config.run.threads)
 }
 
 /// An error unless as many as run at a time have room.
@@ -71,8 +71,8 @@ pub(super) fn train(
     if config.run.env_threads == 0 {
         config.run.env_threads = share.threads;
     }
-    let claim = || run_dir::claim_folder(&config.run.name);
-    let folder = out.map_or_else(claim, |out| Ok(out.to_owned()))?;
+    let claim = || run_dir::claim_default(&format!("{}-seeds", config.run.name));
+    let folder = out.map_or_else(claim, Path::to_owned);
     let jobs = jobs(&config, &experiment, seeds, &folder)?;
     drop(experiment); // its replay
     let stop = signals::stop()?;
