@@ -31,6 +31,26 @@ pub struct Transitions {
 }
 
 impl Transitions {
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.a_tm1.size()[0].unsigned_abs()
+    }
+
+    /// `batch` different ones of them, drawn uniformly by `stream`; `None` if there are not as many.
+    pub fn draw(&self, batch: usize, stream: &mut Stream) -> Option<Self> {
+        let drawn = stream.distinct(batch, usize::try_from(self.count()).ok()?)?;
+        let drawn: Vec<i64> = drawn.into_iter().map(|index| index as i64).collect();
+        let drawn = Tensor::from_slice(&drawn);
+        let of = |tensor: &Tensor| tensor.index_select(0, &drawn);
+        Some(Self {
+            s_tm1: of(&self.s_tm1),
+            a_tm1: of(&self.a_tm1),
+            r_t: of(&self.r_t),
+            discount_t: of(&self.discount_t),
+            s_t: of(&self.s_t),
+        })
+    }
+
     /// The same transitions in a device's memory.
     pub fn to_device(&self, device: Device) -> Self {
         Self {

@@ -180,7 +180,7 @@ impl TrialData {
 
 impl ProbeData for TrialData {
     fn len(&self) -> u64 {
-        self.0.a_tm1.size()[0] as u64
+        self.0.count()
     }
 
     fn capacity(&self) -> u64 {
@@ -192,13 +192,7 @@ impl ProbeData for TrialData {
     }
 
     fn transitions(&self, batch: usize, stream: &mut Stream) -> Option<Transitions> {
-        let drawn = stream.distinct(batch, self.len() as usize)?;
-        let drawn: Vec<i64> = drawn.into_iter().map(|index| index as i64).collect();
-        let drawn = Tensor::from_slice(&drawn);
-        let of = |tensor: &Tensor| tensor.index_select(0, &drawn);
-        let Transitions { s_tm1, a_tm1, r_t, discount_t, s_t } = &self.0;
-        let (s_tm1, a_tm1, s_t) = (of(s_tm1), of(a_tm1), of(s_t));
-        Some(Transitions { s_tm1, a_tm1, r_t: of(r_t), discount_t: of(discount_t), s_t })
+        self.0.draw(batch, stream)
     }
 
     fn losses(&self, learner: &Learner, batch: &Transitions, taps: Option<&mut Taps>) -> Tensor {

@@ -27,11 +27,18 @@ Tensor product(const Tensor& input, const Tensor& weight, const MaybeTensor& bia
     return op.call(input, weight, bias, "none", c10::List<std::optional<at::Scalar>>(), "");
 }
 
-bool is_for_onednn(const Tensor& input, const Tensor& weight) {
-    const auto is_plain = [](const Tensor& tensor) {
-        return tensor.is_cpu() && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided &&
-               tensor.dim() == 2 && tensor.numel() > 0;
+// What is expanded, or lies otherwise than in order or transposed, is left to libtorch.
+bool is_for_onednn(const Tensor& input, const Tensor& weight, const MaybeTensor& bias) {
+    const auto is_f32 = [](const Tensor& tensor) {
+        return tensor.is_cpu() && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided;
     };
+    const auto is_plain = [&](const Tensor& tensor) {
+        return is_f32(tensor) && tensor.dim() == 2 && tensor.numel() > 0 &&
+               (tensor.is_contiguous() || tensor.t().is_contiguous());
+    };
+    if (bias && !(is_f32(*bias) && bias->dim() == 1 && bias->is_contiguous())) {
+        return false;
+    }
     return at::globalContext().hasMKLDNN() && at::globalContext().userEnabledMkldnn() && is_plain(input) &&
            is_plain(weight) && !at::autocast::is_autocast_enabled(at::kCPU);
 }
@@ -70,7 +77,7 @@ public:
 };
 
 Tensor affine(const Tensor& input, const Tensor& weight, const MaybeTensor& bias) {
-    if (!is_for_onednn(input, weight)) {
+    if (!is_for_onednn(input, weight, bias)) {
         return at::linear(input, weight, bias);
     }
     const bool is_learned = input.requires_grad() || weight.requires_grad() || (bias && bias->requires_grad());

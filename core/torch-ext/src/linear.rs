@@ -99,5 +99,22 @@ mod tests {
         assert_eq!(empty.size(), [0, 3]);
         let tokens = linear(&input.reshape([2, 2, 6]), &weight, None);
         assert_eq!(tokens.size(), [2, 2, 3]);
+        // Expanded, and every other column: with gradients.
+        let row = learned(&input.narrow(0, 0, 1));
+        let expanded = linear(&row.expand([5, 6], false), &learned(&weight), None);
+        expanded.sum(Kind::Float).backward();
+        assert!(row.grad().allclose(
+            &(weight.sum_dim_intlist([0i64].as_slice(), true, Kind::Float) * 5.0),
+            1e-5,
+            1e-5,
+            false
+        ));
+        let wide = numbers([4, 12], 0.7);
+        let strided = linear(
+            &wide.slice(1, None, None, 2),
+            &weight,
+            Some(&numbers([1, 6], 1.0).reshape([6]).slice(0, None, None, 2)),
+        );
+        assert_eq!(strided.size(), [4, 3]);
     }
 }

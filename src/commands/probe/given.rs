@@ -24,7 +24,7 @@ impl<'a> Given<'a> {
 
 impl ProbeData for Given<'_> {
     fn len(&self) -> u64 {
-        self.transitions.map_or(self.agent.len(), |given| given.a_tm1.size()[0] as u64)
+        self.transitions.map_or(self.agent.len(), Transitions::count)
     }
 
     fn capacity(&self) -> u64 {
@@ -36,18 +36,10 @@ impl ProbeData for Given<'_> {
     }
 
     fn transitions(&self, batch: usize, stream: &mut Stream) -> Option<Transitions> {
-        let Some(given) = self.transitions else { return self.agent.transitions(batch, stream) };
-        let indices = stream.distinct(batch, self.len() as usize)?;
-        let indices: Vec<i64> = indices.into_iter().map(|index| index as i64).collect();
-        let indices = Tensor::from_slice(&indices);
-        let drawn = |tensor: &Tensor| tensor.index_select(0, &indices);
-        Some(Transitions {
-            s_tm1: drawn(&given.s_tm1),
-            a_tm1: drawn(&given.a_tm1),
-            r_t: drawn(&given.r_t),
-            discount_t: drawn(&given.discount_t),
-            s_t: drawn(&given.s_t),
-        })
+        match self.transitions {
+            Some(given) => given.draw(batch, stream),
+            None => self.agent.transitions(batch, stream),
+        }
     }
 
     fn losses(&self, learner: &Learner, batch: &Transitions, taps: Option<&mut Taps>) -> Tensor {
