@@ -120,6 +120,19 @@ mod tests {
     }
 
     #[test]
+    fn the_last_value_of_a_tag_is_found() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("metrics.csv");
+        let mut sink = CsvSink::create(&path).expect("a sink");
+        for (tag, value) in [("eval/return", 1.0), ("eval/return", 2.5), ("old/eval/return", 9.0)] {
+            sink.write(&clock(8), 0.0, &scalar(tag, value)).expect("a row");
+        }
+        sink.flush().expect("flushed");
+        assert_eq!(last(&path, "eval/return"), Some(2.5));
+        assert_eq!([last(&path, "none"), last(&dir.path().join("none"), "loss")], [None, None]);
+    }
+
+    #[test]
     fn resuming_drops_later_rows_and_a_torn_one() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("metrics.csv");

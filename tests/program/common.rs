@@ -2,7 +2,8 @@
 
 use std::{
     path::Path,
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 /// What a run of the program printed and returned.
@@ -114,4 +115,34 @@ pub fn newest_tensors(run: &Path) -> Vec<u8> {
         .max()
         .expect("at least one checkpoint");
     std::fs::read(newest.1.join("tensors.safetensors")).expect("whole checkpoints")
+}
+
+/// Starts `pliant` with these arguments in `folder`, without the variables that say how threads wait; what it prints
+/// is dropped.
+pub fn started(folder: &Path, args: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pliant"));
+    command.args(args).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+    command.env_remove("GOMP_SPINCOUNT").env_remove("OMP_WAIT_POLICY");
+    command.spawn().expect("the program starts")
+}
+
+/// Sends a signal: `TERM`, `INT`, ..
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(sent.expect("a shell's tool").success(), "{name}");
+}
+
+/// Waits until something holds, a minute at most.
+pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "a minute without: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// True if a run's `status.json` says so.
+pub fn has_state(run: &Path, state: &str) -> bool {
+    let status = std::fs::read_to_string(run.join("status.json")).unwrap_or_default();
+    status.contains(&format!("\"state\": \"{state}\""))
 }

@@ -3,7 +3,8 @@
 use std::fs;
 
 use crate::common::{
-    metrics_without_time, newest_tensors, pliant, short_atari, short_mnist, succeeds,
+    has_state, metrics_without_time, newest_tensors, pliant, short_atari, short_mnist, signal,
+    started, succeeds, wait_until,
 };
 
 #[test]
@@ -153,4 +154,45 @@ fn a_run_goes_on_with_probes_that_it_did_not_have() {
     };
     let (units, norms) = (frames("units/dead"), frames("norms/q_max"));
     assert!(units.len() == 6 && units.is_sorted() && norms == [1600], "{units:?} {norms:?}");
+}
+
+#[test]
+fn schedulers_signals_stop_in_order_and_may_come_twice() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = folder.path().join("run");
+    for name in ["TERM", "HUP"] {
+        let long = ["--set", "run.budget_frames=10_000_000"];
+        let mut child = started(folder.path(), &short_mnist("run", &long));
+        wait_until("a run under way", || has_state(&run, "running"));
+        signal(&child, name);
+        signal(&child, name);
+        assert_eq!(child.wait().expect("it ends").code(), Some(0), "{name}");
+        assert!(has_state(&run, "stopped"), "{name}");
+        fs::remove_dir_all(&run).expect("a run");
+    }
+}
+
+#[test]
+fn a_program_that_computes_starts_anew_with_threads_that_sleep() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let long = ["--set", "run.budget_frames=10_000_000"];
+    let mut child = started(folder.path(), &short_mnist("run", &long));
+    let run = folder.path().join("run");
+    wait_until("a run under way", || has_state(&run, "running"));
+    let environment = fs::read(format!("/proc/{}/environ", child.id())).expect("its own user's");
+    signal(&child, "TERM");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    let variables: Vec<&[u8]> = environment.split(|byte| *byte == 0).collect();
+    assert!(variables.contains(&b"GOMP_SPINCOUNT=1000".as_slice()));
+}
+
+#[test]
+fn a_file_in_the_place_of_a_run_is_said_to_be_one() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("my.toml"), "").expect("writable");
+    for (name, what) in [("my.toml", "is a file"), ("none", "does not exist")] {
+        let ran = pliant(folder.path(), &["resume", name]);
+        assert_eq!(ran.code, Some(2), "{}", ran.out);
+        assert!(ran.err.contains(what), "{}", ran.err);
+    }
 }

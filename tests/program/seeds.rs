@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::common::{metrics_without_time, newest_tensors, pliant, short_mnist, succeeds};
+use crate::common::{
+    has_state, metrics_without_time, newest_tensors, pliant, short_mnist, signal, started,
+    succeeds, wait_until,
+};
 
 #[test]
 fn each_seed_is_the_run_that_it_would_be_alone() {
@@ -39,4 +42,17 @@ fn a_seed_that_fails_is_named_with_its_error_and_the_others_finish() {
     assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
     assert!(ran.err.contains("seed 2:") && ran.err.contains("seed2.log"), "{}", ran.err);
     assert!(ran.out.contains("finished") && ran.out.contains("failed"), "{}", ran.out);
+}
+
+#[test]
+fn runs_stop_in_order_when_the_program_that_began_them_is_killed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let more = ["--seeds", "1..2", "--jobs", "2", "--set", "run.budget_frames=10_000_000"];
+    let mut parent = started(folder.path(), &short_mnist("all", &more));
+    let runs = ["all/seed1", "all/seed2"].map(|run| folder.path().join(run));
+    let have = |state| runs.iter().all(|run| has_state(run, state));
+    wait_until("both under way", || have("running"));
+    signal(&parent, "KILL");
+    parent.wait().expect("it ends");
+    wait_until("both stopped", || have("stopped"));
 }
