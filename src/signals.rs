@@ -9,14 +9,23 @@ use signal_hook::{
 
 use crate::failure::{Failure, Outcome};
 
-/// A flag that SIGINT, SIGTERM and SIGHUP raise. A SIGINT after that ends the process at once; a second SIGTERM
+/// A flag that SIGINT, SIGTERM and, unless it is ignored as under `nohup`, SIGHUP raise. A SIGINT after that ends the process at once; a second SIGTERM
 /// does not, since schedulers send one to every process of a job and `train --seeds` passes its own on.
 pub fn stop() -> Outcome<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let failed = |error| Failure::while_doing("cannot watch for signals", error);
     flag::register_conditional_shutdown(SIGINT, 1, Arc::clone(&stop)).map_err(failed)?;
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+    for signal in [SIGINT, SIGTERM].into_iter().chain(hang_up) {
         flag::register(signal, Arc::clone(&stop)).map_err(failed)?;
     }
     Ok(stop)
+}
+
+/// True if whoever started the program has it ignore a signal.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }

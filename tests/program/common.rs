@@ -118,9 +118,15 @@ pub fn newest_tensors(run: &Path) -> Vec<u8> {
 }
 
 /// Starts `pliant` with these arguments in `folder`, without the variables that say how threads wait; what it prints
-/// is dropped.
+/// is dropped. It has the default answer to a hang-up, whatever runs the tests.
 pub fn started(folder: &Path, args: &[&str]) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pliant"));
+    started_by(&["--default-signal=HUP"], folder, args)
+}
+
+/// The same by way of `env` with these options.
+pub fn started_by(options: &[&str], folder: &Path, args: &[&str]) -> Child {
+    let mut command = Command::new("env");
+    command.args(options).arg(env!("CARGO_BIN_EXE_pliant"));
     command.args(args).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
     command.env_remove("GOMP_SPINCOUNT").env_remove("OMP_WAIT_POLICY");
     command.spawn().expect("the program starts")

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::common::{
     has_state, metrics_without_time, newest_tensors, pliant, short_atari, short_mnist, signal,
-    started, succeeds, wait_until,
+    started, started_by, succeeds, wait_until,
 };
 
 #[test]
@@ -166,10 +166,22 @@ fn schedulers_signals_stop_in_order_and_may_come_twice() {
         wait_until("a run under way", || has_state(&run, "running"));
         signal(&child, name);
         signal(&child, name);
+        wait_until("an end in order", || has_state(&run, "stopped"));
         assert_eq!(child.wait().expect("it ends").code(), Some(0), "{name}");
-        assert!(has_state(&run, "stopped"), "{name}");
         fs::remove_dir_all(&run).expect("a run");
     }
+}
+
+#[test]
+fn a_run_under_nohup_goes_on_when_the_terminal_is_closed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = folder.path().join("run");
+    let args = short_mnist("run", &[]);
+    let mut child = started_by(&["--ignore-signal=HUP"], folder.path(), &args);
+    wait_until("a run under way", || has_state(&run, "running"));
+    signal(&child, "HUP");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    assert!(has_state(&run, "finished"));
 }
 
 #[test]

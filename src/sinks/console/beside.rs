@@ -60,10 +60,10 @@ mod tests {
     #[test]
     fn the_time_left_is_told_once_it_can_be_guessed_and_begins_anew_with_another_name() {
         let mut slot = None;
-        assert_eq!(Beside::tell(&mut slot, 10.0, ("rank", 100, 1100)), "rank: 100 of 1100 steps");
-        assert_eq!(Beside::tell(&mut slot, 11.0, ("rank", 200, 1100)), "rank: 200 of 1100 steps");
-        let text = Beside::tell(&mut slot, 15.0, ("rank", 600, 1100));
-        assert_eq!(text, "rank: 600 of 1100 steps, 5s left");
+        assert_eq!(Beside::tell(&mut slot, 10.0, ("rank", 100, 2100)), "rank: 100 of 2100 steps");
+        assert_eq!(Beside::tell(&mut slot, 11.0, ("rank", 200, 2100)), "rank: 200 of 2100 steps");
+        let text = Beside::tell(&mut slot, 15.0, ("rank", 600, 2100));
+        assert_eq!(text, "rank: 600 of 2100 steps, 15s left");
         assert_eq!(Beside::tell(&mut slot, 30.0, ("units", 1, 9)), "units: 1 of 9 steps");
         assert_eq!(Beside::tell(&mut slot, 40.0, ("units", 0, 9)), "units: 0 of 9 steps");
         assert_eq!(Beside::tell(&mut slot, 49.0, ("units", 9, 9)), "units: 9 of 9 steps");
