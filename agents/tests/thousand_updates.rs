@@ -189,7 +189,7 @@ fn a_thousand_updates_are_those_of_plain_operations_but_for_rounding() {
     let cases: [(&str, &str, [i64; 3], &[i64]); 3] = [
         ("mlp", "width = 64", [1, 12, 12], &[]),
         ("cnn", "width = 0.25", [1, 28, 28], &[2, 2]),
-        ("nature", "width = 0.25", [4, 36, 36], &[4, 2, 1]),
+        ("nature", "width = 0.5", [4, 42, 42], &[4, 2, 1]),
     ];
     for (kind, settings, observation, strides) in cases {
         let Outcome { losses: [begun, last], apart } =
