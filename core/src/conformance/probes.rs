@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 use toml::Table;
 
-use super::{Setup, Trial, TrialNetwork, check_settings, heads};
+use super::{
+    Setup, Trial, TrialNetwork, check_settings, heads,
+    trial::{PlannedHead, double_q},
+};
 use crate::{
     clock::Clock,
     head::TdLoss,
@@ -107,7 +110,7 @@ impl ProbeTrials {
 fn trial(setup: &Setup, label: &str) -> Trial {
     let adam = Adam::build(AdamConfig::default()).expect("defaults");
     let network = TrialNetwork::perceptron();
-    let head = Box::new(super::trial::PlannedHead(setup.head));
+    let head = Box::new(PlannedHead(setup.head));
     let planned = vec![("head".to_owned(), head as Box<_>)];
     let interventions = Interventions::new(planned, &Seeds::new(0));
     let trial = Trial::new(&network, setup, adam, interventions, label.to_owned());
@@ -196,14 +199,9 @@ impl ProbeData for TrialData {
     }
 
     fn losses(&self, learner: &Learner, batch: &Transitions, taps: Option<&mut Taps>) -> Tensor {
-        let Learner { online, target, .. } = learner;
-        let head = online.head();
-        let bootstrap = no_grad(|| {
-            let a_t = head.q_values(&online.forward(&batch.s_t, None)).argmax(1, false);
-            head.target(&batch.r_t, &batch.discount_t, &target.forward(&batch.s_t, None), &a_t)
-        });
-        let outputs = online.forward(&batch.s_tm1, taps);
-        head.loss(&outputs, &batch.a_tm1, &bootstrap, TdLoss::Huber)
+        let bootstrap = double_q(learner, [&batch.r_t, &batch.discount_t, &batch.s_t]);
+        let outputs = learner.online.forward(&batch.s_tm1, taps);
+        learner.online.head().loss(&outputs, &batch.a_tm1, &bootstrap, TdLoss::Huber)
     }
 }
 

@@ -6,7 +6,7 @@ use super::TrialNetwork;
 use crate::{
     clock::Clock,
     error::Result,
-    head::{Categorical, Encoding, Head, Support, TdLoss},
+    head::{Categorical, Encoding, Head, Support, Target, TdLoss},
     intervention::{Intervention, Interventions, UpdateBatch},
     learner::{Learner, Losses},
     metrics::Metrics,
@@ -77,6 +77,16 @@ pub struct Trial {
     draws: Stream,
 }
 
+/// What the value of the action taken should be, of transitions to `s_t`.
+pub(super) fn double_q(learner: &Learner, [r_t, discount_t, s_t]: [&Tensor; 3]) -> Target {
+    let Learner { online, target, .. } = learner;
+    let head = online.head();
+    no_grad(|| {
+        let a_t = head.q_values(&online.forward(s_t, None)).argmax(1, false);
+        head.target(r_t, discount_t, &target.forward(s_t, None), &a_t)
+    })
+}
+
 /// All numbers of a learner, by name, as bits.
 pub type Bits = Vec<(String, Vec<u32>)>;
 
@@ -137,12 +147,9 @@ impl Trial {
         let next = (&states + &actions + 1).remainder(STATES);
         let s_t = self.pictures.index_select(0, &next);
         let discount_t = r_t.full_like(0.9);
-        let Learner { online, target, .. } = &self.learner;
+        let bootstrap = double_q(&self.learner, [&r_t, &discount_t, &s_t]);
+        let online = &self.learner.online;
         let head = online.head();
-        let bootstrap = no_grad(|| {
-            let a_t = head.q_values(&online.forward(&s_t, None)).argmax(1, false);
-            head.target(&r_t, &discount_t, &target.forward(&s_t, None), &a_t)
-        });
         let mut taps = Taps::default();
         let outputs = online.forward_training(&self.pictures, &mut self.draws, Some(&mut taps));
         let loss = head.loss(&outputs, &actions, &bootstrap, TdLoss::Huber).mean(Kind::Float);

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use tch::no_grad;
+
 use super::*;
 use crate::prelude::*;
 
