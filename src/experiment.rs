@@ -160,6 +160,10 @@ fn check_ranges(config: &Config) -> Result<(), String> {
     if run.name.is_empty() || run.name.contains(['/', '\0']) {
         return Err(format!("run.name is {:?}, expected a name without `/`", run.name));
     }
+    let minutes = config.checkpoint.every_minutes;
+    if !(0.0..f64::INFINITY).contains(&minutes) {
+        return Err(format!("checkpoint.every_minutes is {minutes}, expected 0 or more"));
+    }
     if (0.0..=1.0).contains(&eval.epsilon) {
         Ok(())
     } else {

@@ -56,7 +56,7 @@ mod tests {
             sink.write(&clock, 0.12345, &metrics).expect("a row");
         }
         drop(sink);
-        drop(JsonlSink::resume(&path, 8).expect("a sink"));
+        drop(JsonlSink::resume(&path, 8, 1).expect("a sink"));
         let text = fs::read_to_string(&path).expect("a file");
         let expected = r#"{"frames":4,"agent_steps":1,"updates":2,"wall_s":0.123,"tag":"a\n\"b\"","value":null}
 {"frames":8,"agent_steps":1,"updates":2,"wall_s":0.123,"tag":"a\n\"b\"","value":0.1}
