@@ -118,6 +118,10 @@ impl Runner {
         let result = failure::catch(|| {
             self.write_status(State::Running, None)?;
             let evaluations = if self.is_restored { Vec::new() } else { self.begin()? };
+            if self.clock == Clock::default() && self.is_stopped() {
+                // Its first evaluation may be cut short; without a checkpoint the run will begin again.
+                return Ok(self.summary(State::Stopped, evaluations));
+            }
             self.train_on(evaluations)
         });
         self.close(result)
@@ -142,6 +146,9 @@ impl Runner {
     }
 
     fn train_on(&mut self, mut evaluations: Vec<(String, Evaluation)>) -> Outcome<Summary> {
+        if self.outputs.are_ahead() {
+            self.write_checkpoint()?; // says so
+        }
         if self.is_restored {
             // A measurement that a stop interrupted is made now.
             let mut metrics = Metrics::default();
@@ -171,12 +178,16 @@ impl Runner {
                 evaluations.extend(after.rows(AFTER_TRAINING));
             }
         }
-        Ok(Summary {
+        Ok(self.summary(state, evaluations))
+    }
+
+    fn summary(&self, state: State, evaluations: Vec<(String, Evaluation)>) -> Summary {
+        Summary {
             state,
             evaluations,
             score_name: self.evaluator.score_name(),
             wall_s: self.wall_s(),
-        })
+        }
     }
 
     /// One decision of every environment.

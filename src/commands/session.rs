@@ -163,8 +163,12 @@ fn outputs(
     let path = directory.path();
     let (frames, position) = position(directory, from)?;
     let is_new = matches!(from, From::New);
-    if !is_new && !is_finished_at(directory, frames) {
-        tensorboard::cut(path, position.events.as_ref()).map_err(failed)?;
+    match (from, &position.events) {
+        (From::Again, _) => tensorboard::cut(path, None).map_err(failed)?,
+        (From::Checkpoint(_), Some(events)) => {
+            tensorboard::cut(path, Some(events)).map_err(failed)?;
+        }
+        (From::New, _) | (From::Checkpoint(_), None) => {}
     }
     let log = &config.log;
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
@@ -200,11 +204,9 @@ fn outputs(
 /// at its end stays when it goes on.
 fn position(directory: &RunDirectory, from: &From<'_>) -> Outcome<(u64, Position)> {
     let Some(loaded) = from.checkpoint() else { return Ok((0, Position::default())) };
-    let mut position = Runner::position(loaded)?;
-    if is_finished_at(directory, loaded.clock.frames) {
-        position.rows = u64::MAX;
-    }
-    Ok((loaded.clock.frames, position))
+    let (frames, position) = (loaded.clock.frames, Runner::position(loaded)?);
+    let is_at_end = is_finished_at(directory, frames);
+    Ok((frames, if is_at_end { position.end() } else { position }))
 }
 
 fn is_finished_at(directory: &RunDirectory, frames: u64) -> bool {

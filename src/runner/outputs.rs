@@ -35,6 +35,13 @@ pub struct Position {
     pub events: Option<tensorboard::Position>,
 }
 
+impl Position {
+    /// Of files of which all is to stay: those of a finished run that goes on.
+    pub fn end(self) -> Self {
+        Self { rows: u64::MAX, events: None }
+    }
+}
+
 impl Outputs {
     /// Outputs that go on from a checkpoint at `frames`, or begin with the default one.
     pub fn new(
@@ -76,6 +83,11 @@ impl Outputs {
     pub fn position(&self, clock: &Clock) -> Position {
         let events = self.tensorboard.as_ref().map(TensorBoardSink::position);
         Position { rows: self.rows_at(clock), events }
+    }
+
+    /// True if they hold what came after the checkpoint that the run goes on from, and keep it.
+    pub fn are_ahead(&self) -> bool {
+        self.last_rows.1 == u64::MAX
     }
 
     fn rows_at(&self, clock: &Clock) -> u64 {
