@@ -86,20 +86,20 @@ pub struct RunDirectory(PathBuf);
 impl RunDirectory {
     /// Makes the folder of a new run, and holds it. One that exists is used only if it is empty.
     pub fn create(
-        path: PathBuf,
+        path: &Path,
         config: &Config,
         provenance: &Provenance,
     ) -> Outcome<(Self, Lock)> {
         let refuse =
             |reason: String| Failure::Input(format!("run directory {}: {reason}", path.display()));
         let not_empty = "exists and is not empty; choose another with --out, or continue it with `pliant resume`";
-        if !is_empty(&path) {
+        if !is_empty(path) {
             return Err(refuse(not_empty.to_owned()));
         }
-        fs::create_dir_all(&path).map_err(|error| refuse(format!("cannot be made: {error}")))?;
-        let directory = Self(path.clone());
+        fs::create_dir_all(path).map_err(|error| refuse(format!("cannot be made: {error}")))?;
+        let directory = Self(path.to_owned());
         let lock = directory.lock()?;
-        if !is_empty(&path) {
+        if !is_empty(path) {
             return Err(refuse(not_empty.to_owned())); // another process was quicker
         }
         let input = |failure: Failure| Failure::Input(failure.to_string());

@@ -75,16 +75,54 @@ def settings(task):
     return args
 
 
+CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
+    int failed = real(clock, now);
+    if (!failed && clock == CLOCK_REALTIME) now->tv_sec -= atol(getenv("SECONDS_BACK"));
+    return failed;
+}
+"""
+
+
 class Campaign:
     def __init__(self, options, folder):
         self.program = os.environ["PLIANT_BIN"]
-        self.signal = getattr(signal, f"SIG{options.signal}")
+        self.how = options.how
         self.random = random.Random(options.seed)
         self.folder = folder
+        self.disk = self.mount() if options.how == "full-disk" else None
+        self.clock = self.build_clock() if options.clock_back else None
+        self.strikes = 0
+
+    def mount(self):
+        disk = self.folder / "disk"
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", disk], check=True)
+        return disk
+
+    def unmount(self):
+        if self.disk:
+            subprocess.run(["umount", self.disk], check=True)
+
+    def build_clock(self):
+        library = self.folder / "clock.so"
+        command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-", "-ldl"]
+        subprocess.run(command, input=CLOCK.encode(), check=True)
+        return library
 
     def start(self, args):
+        environment = dict(os.environ)
+        if self.clock:
+            environment |= {"LD_PRELOAD": str(self.clock), "SECONDS_BACK": str(86_400 * self.strikes)}
         with open(self.folder / "log.txt", "a") as log:
-            return subprocess.Popen([self.program, *map(str, args)], stdout=log, stderr=log)
+            command = [self.program, *map(str, args)]
+            return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
     def run_through(self, task):
         run = self.folder / f"{task}-whole"
@@ -96,26 +134,28 @@ class Campaign:
 
     def run_killed(self, task, number, kills, seconds):
         """Trains with so many kills and returns the run and how many of them struck a checkpoint being written."""
-        run = self.folder / f"{task}-{number}"
+        run = (self.disk or self.folder) / f"{task}-{number}"
         args = ["train", *settings(task), "--out", run]
         done = in_checkpoint = 0
         while True:
             process = self.start(args)
             if done < kills:
-                struck = self.kill(process, run, seconds)
+                struck = self.strike(process, run, seconds)
                 done += 1
                 in_checkpoint += struck
             code = process.wait()
+            self.strikes = done
             if self.finished(run):
                 return run, done, in_checkpoint
-            if code not in (-self.signal, 0):
-                self.give_up(f"{run}: ended with {code}, not by the signal")
+            expected = (1, 2) if self.disk else (0, -getattr(signal, f"SIG{self.how}"))
+            if code not in expected:
+                self.give_up(f"{run}: ended with {code}")
             self.check_between(run)
             begun = (run / "config.toml").exists()
             args = ["resume", run] if begun else ["train", *settings(task), "--out", run]
 
-    def kill(self, process, run, seconds):
-        """Waits for a random time or for a checkpoint being written, then kills; true if in one."""
+    def strike(self, process, run, seconds):
+        """Waits for a random time or for a checkpoint being written, then strikes; true if in one."""
         aside = run / "checkpoints"
         until = time.monotonic() + self.random.uniform(0, 0.6 * seconds)
         if self.random.random() < 0.5:
@@ -129,10 +169,27 @@ class Campaign:
             until = time.monotonic() + moment
         while process.poll() is None and time.monotonic() < until:
             time.sleep(0.001)
+        if self.disk:
+            return self.fill_disk(process, run)
         if process.poll() is None:
-            process.send_signal(self.signal)
+            process.send_signal(getattr(signal, f"SIG{self.how}"))
         process.wait()
         return any(aside.glob(".*.new"))
+
+    def fill_disk(self, process, run):
+        """Leaves some kilobytes of space until the run ends; true if a checkpoint could not be written."""
+        free = shutil.disk_usage(self.disk).free
+        filler = self.disk / "filler"
+        with open(filler, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, max(free - self.random.randint(0, 200_000), 1))
+        process.wait()
+        filler.unlink()
+        if any(run.glob("checkpoints/.*.new")):
+            self.give_up(f"{run}: half a checkpoint takes space of a full disk")
+        try:
+            return "cannot write checkpoint" in json.loads((run / "status.json").read_text())["error"]
+        except (FileNotFoundError, TypeError):
+            return False
 
     def finished(self, run):
         try:
@@ -221,8 +278,9 @@ def compare(campaign, whole, run):
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/kill-campaign")
-    parser.add_argument("kills", nargs="?", type=int, default=100)
-    parser.add_argument("--signal", choices=["KILL", "TERM", "INT", "USR1"], default="KILL")
+    parser.add_argument("strikes", nargs="?", type=int, default=100)
+    parser.add_argument("--how", choices=["KILL", "TERM", "INT", "USR1", "full-disk"], default="KILL")
+    parser.add_argument("--clock-back", action="store_true")
     parser.add_argument("--task", choices=sorted(TASKS), action="append")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path)
@@ -231,10 +289,11 @@ def main():
     folder = options.keep or Path(tempfile.mkdtemp(prefix="kill-campaign-"))
     folder.mkdir(parents=True, exist_ok=True)
     campaign = Campaign(options, folder)
-    print("| task | signal | kills | while a checkpoint was written | runs | equal to the whole run |")
+    how = options.how + (", clock back" if options.clock_back else "")
+    print("| task | how | strikes | while a checkpoint was written | runs | equal to the whole run |")
     print("| --- | --- | --- | --- | --- | --- |", flush=True)
     for index, task in enumerate(tasks):
-        share = options.kills // len(tasks) + (index < options.kills % len(tasks))
+        share = options.strikes // len(tasks) + (index < options.strikes % len(tasks))
         whole, seconds = campaign.run_through(task)
         kills = in_checkpoint = runs = 0
         while kills < share:
@@ -243,7 +302,8 @@ def main():
             compare(campaign, whole, run)
             shutil.rmtree(run)
             kills, in_checkpoint, runs = kills + done, in_checkpoint + struck, runs + 1
-        print(f"| {task} | SIG{options.signal} | {kills} | {in_checkpoint} | {runs} | {runs} |", flush=True)
+        print(f"| {task} | {how} | {kills} | {in_checkpoint} | {runs} | {runs} |", flush=True)
+    campaign.unmount()
     if not options.keep:
         shutil.rmtree(folder)
 
