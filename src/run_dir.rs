@@ -85,11 +85,7 @@ pub struct RunDirectory(PathBuf);
 
 impl RunDirectory {
     /// Makes the folder of a new run, and holds it. One that exists is used only if it is empty.
-    pub fn create(
-        path: &Path,
-        config: &Config,
-        provenance: &Provenance,
-    ) -> Outcome<(Self, Lock)> {
+    pub fn create(path: &Path, config: &Config, provenance: &Provenance) -> Outcome<(Self, Lock)> {
         let refuse =
             |reason: String| Failure::Input(format!("run directory {}: {reason}", path.display()));
         let not_empty = "exists and is not empty; choose another with --out, or continue it with `pliant resume`";

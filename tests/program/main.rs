@@ -8,6 +8,7 @@ mod continual;
 mod evaluation;
 mod interventions;
 mod list;
+mod memory;
 mod plugin;
 mod probe;
 mod reproducible;

@@ -61,6 +61,22 @@ fn files_that_cannot_grow_stop_a_run_in_order_and_it_goes_on_where_they_can() {
 }
 
 #[test]
+fn event_files_that_cannot_be_written_stop_a_run_in_order() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (whole, run) = (folder.path().join("whole"), folder.path().join("run"));
+    let probe =
+        ["--set", "checkpoint.every_frames=0", "--probe", "norms:every_updates=2,batch_size=32"];
+    succeeds(folder.path(), &short_mnist("whole", &probe));
+    let small = [&probe[..], &["--set", "log.csv=false"]].concat();
+    let ran = limited(folder.path(), 32, &short_mnist("run", &small));
+    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("events.out.tfevents"), "{}", ran.err);
+    assert!(has_state(&run, "failed"));
+    succeeds(folder.path(), &["resume", "run", "--set", "log.csv=true"]);
+    assert_equal(&whole, &run);
+}
+
+#[test]
 fn a_checkpoint_that_cannot_be_written_stops_the_run_and_keeps_the_last_one() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (whole, run) = (folder.path().join("whole"), folder.path().join("run"));
@@ -209,4 +225,29 @@ fn a_run_that_goes_on_on_other_threads_says_that_its_numbers_differ() {
     let ran = pliant(folder.path(), &[&["resume", "run"], &more[..]].concat());
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.err.contains("threads 2 instead of 1"), "{}", ran.err);
+}
+
+#[test]
+fn of_two_runs_that_begin_in_one_folder_one_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let args = short_mnist("run", &[]);
+    let ran = std::thread::scope(|scope| {
+        let both = [(); 2].map(|()| scope.spawn(|| pliant(folder.path(), &args)));
+        both.map(|thread| thread.join().expect("no panic"))
+    });
+    let mut codes = ran.each_ref().map(|ran| ran.code.expect("an exit"));
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 2], "{}{}", ran[0].err, ran[1].err);
+    assert!(has_state(&folder.path().join("run"), "finished"));
+}
+
+#[test]
+fn a_folder_left_by_a_run_that_was_killed_before_it_began_can_be_used() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = folder.path().join("run");
+    fs::create_dir(&run).expect("writable");
+    for name in [".lock", ".config.toml.new"] {
+        fs::write(run.join(name), "half").expect("writable");
+    }
+    succeeds(folder.path(), &short_mnist("run", &["--set", "run.budget_frames=400"]));
 }
