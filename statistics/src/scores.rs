@@ -75,6 +75,11 @@ impl Scores {
         self.tasks.iter().map(String::as_str).zip(self.runs())
     }
 
+    /// How many tasks there are.
+    pub fn task_count(&self) -> usize {
+        self.tasks.len()
+    }
+
     /// The scores of each task's runs.
     pub fn runs(&self) -> impl Iterator<Item = &[f64]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
