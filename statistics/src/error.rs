@@ -115,3 +115,15 @@ pub(crate) fn check_count(
     }
     Err(Error::TooFew { place: place.to_owned(), what, found, least })
 }
+
+/// An error unless there are numbers, all finite, each greater than the one before.
+pub(crate) fn check_increasing(place: &str, values: &[f64]) -> Result<()> {
+    check_count(place, "values", values.len(), 1)?;
+    check_finite(values, |index| format!("{place}, value {index}"))?;
+    match values.windows(2).find(|pair| pair[1] <= pair[0]) {
+        None => Ok(()),
+        Some(pair) => {
+            Err(Error::Order { place: place.to_owned(), previous: pair[0], next: pair[1] })
+        }
+    }
+}

@@ -7,9 +7,8 @@ use crate::{
     average::{interquartile_mean, mean, median, standard_deviation},
     bootstrap::Bootstrap,
     curve::{Curve, Point},
-    error::{Error, Result, check_count},
+    error::{Error, Result, check_count, check_increasing},
     estimate::{Band, Interval},
-    profile::check_increasing,
     scores::Scores,
     series::{Interpolation, Series},
 };

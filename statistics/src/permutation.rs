@@ -40,7 +40,7 @@ pub(crate) fn by_order(
 ) -> f64 {
     let mut order: Vec<usize> = (0..n).collect();
     let observed = statistic(&order);
-    let orders = (1..=n).try_fold(1usize, |product, k| product.checked_mul(k));
+    let orders = (1..=n).try_fold(1usize, usize::checked_mul);
     if orders.is_some_and(|orders| orders <= bootstrap.replicates) {
         let mut all = Vec::new();
         each_order(&mut order, n, &mut |order| all.push(statistic(order)));
@@ -67,7 +67,7 @@ fn each_order(order: &mut [usize], first: usize, visit: &mut impl FnMut(&[usize]
     for index in 0..first {
         each_order(order, first - 1, visit);
         if index + 1 < first {
-            order.swap(if first % 2 == 0 { index } else { 0 }, first - 1);
+            order.swap(if first.is_multiple_of(2) { index } else { 0 }, first - 1);
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bootstrap::Bootstrap,
     curve::{Curve, Point},
-    error::{Error, Result, check_count, check_finite},
+    error::{Result, check_increasing},
     estimate::Interval,
     scores::Scores,
 };
@@ -66,18 +66,6 @@ impl Profile {
         for (share, tau) in shares.iter_mut().zip(taus) {
             let above = sorted.len() - sorted.partition_point(|score| score <= tau);
             *share = above as f64 / sorted.len() as f64;
-        }
-    }
-}
-
-/// An error unless there are numbers, all finite, each greater than the one before.
-pub(crate) fn check_increasing(place: &str, values: &[f64]) -> Result<()> {
-    check_count(place, "values", values.len(), 1)?;
-    check_finite(values, |index| format!("{place}, value {index}"))?;
-    match values.windows(2).find(|pair| pair[1] <= pair[0]) {
-        None => Ok(()),
-        Some(pair) => {
-            Err(Error::Order { place: place.to_owned(), previous: pair[0], next: pair[1] })
         }
     }
 }

@@ -2,10 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::{Error, Result, check_count, check_finite},
-    profile::check_increasing,
-};
+use crate::error::{Error, Result, check_count, check_finite, check_increasing};
 
 /// y at increasing x: a score by frames, of one seed.
 #[derive(Clone, Debug, PartialEq)]
