@@ -220,6 +220,15 @@ mod tests {
     }
 
     #[test]
+    fn no_two_replicates_share_a_stream_nor_do_intervals_and_tests() {
+        let of = |draws: Draws| (0..100).map(move |replicate| draws.stream(replicate));
+        let mut streams: Vec<u64> = of(Draws::Resamples).chain(of(Draws::Permutations)).collect();
+        streams.sort_unstable();
+        streams.dedup();
+        assert_eq!(streams.len(), 200);
+    }
+
+    #[test]
     fn runs_stay_within_their_task() {
         let least = |scores: &Scores, out: &mut [f64]| {
             let runs: Vec<&[f64]> = scores.runs().collect();

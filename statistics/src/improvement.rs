@@ -66,5 +66,7 @@ mod tests {
         assert_eq!((estimate.estimate, estimate.n), (1.0, 2));
         assert_eq!((estimate.low(), estimate.high()), (Some(1.0), Some(1.0)));
         assert_eq!(estimate.name, "P(x > y)");
+        let turned = improvement(&y, &x, &Bootstrap::new(0)).expect("same tasks");
+        assert_eq!((turned.estimate, turned.n), (0.0, 2));
     }
 }
