@@ -85,6 +85,7 @@ impl RankCorrelation {
         };
         Ok(Effect {
             estimate,
+            null: 0.0,
             p_value: self.p_value(points, bootstrap),
             needed: points_needed(bootstrap.confidence),
             confidence: bootstrap.confidence,

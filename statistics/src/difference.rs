@@ -1,14 +1,12 @@
 //! Two algorithms over the same tasks, without pairs.
 
-use rand::seq::SliceRandom;
-
 use crate::{
     aggregate::Aggregate,
-    bootstrap::{Bootstrap, Draws},
+    bootstrap::Bootstrap,
     effect::{Effect, runs_needed},
     error::Result,
     estimate::Estimate,
-    permutation::share_with_observed,
+    permutation::by_dealing,
     scores::Scores,
 };
 
@@ -39,31 +37,11 @@ pub fn aggregate_difference(
     let name = format!("{} - {}: {aggregate}", treated.name(), control.name());
     Ok(Effect {
         estimate: Estimate { name, estimate: between(control, treated), interval, n },
-        p_value: p_value(control, treated, bootstrap, between),
+        null: 0.0,
+        p_value: by_dealing(control, treated, bootstrap, between),
         needed: runs_needed(bootstrap.confidence, control.task_count()),
         confidence: bootstrap.confidence,
     })
-}
-
-fn p_value(
-    control: &Scores,
-    treated: &Scores,
-    bootstrap: &Bootstrap,
-    statistic: impl Fn(&Scores, &Scores) -> f64 + Sync,
-) -> f64 {
-    let start = || (control.clone(), treated.clone(), Vec::new());
-    let dealt = bootstrap.replicate(1, Draws::Permutations, start, |(x, y, pool), random, out| {
-        let runs = control.runs().zip(treated.runs());
-        for ((x, y), (control, treated)) in x.runs_mut().zip(y.runs_mut()).zip(runs) {
-            pool.clear();
-            pool.extend(control.iter().chain(treated));
-            pool.shuffle(random);
-            x.copy_from_slice(&pool[..x.len()]);
-            y.copy_from_slice(&pool[x.len()..]);
-        }
-        out[0] = statistic(x, y);
-    });
-    share_with_observed(&dealt, statistic(control, treated))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! An estimate held against zero, and whether the sample can say anything at all.
+//! An estimate held against what it would be if nothing were going on, and whether the sample can say anything at all.
 //!
 //! A percentile interval of few observations is too narrow: its ends are resamples of what was seen, so it can be no
-//! wider than the data. So a claim takes three things: enough observations, an interval that leaves out zero, and
+//! wider than the data. So a claim takes three things: enough observations, an interval that leaves it out, and
 //! an exact test that agrees.
 
 use std::fmt;
@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::estimate::Estimate;
 
-/// A number that is 0 where nothing is going on: a difference, a correlation.
+/// A difference, a correlation, a probability of improvement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Effect {
     /// The number, its interval and its sample size.
     pub estimate: Estimate,
+    /// What the number is if nothing is going on: 0, and of a probability of improvement 0.5.
+    pub null: f64,
     /// Two-sided, of the test by signs or permutations that belongs to it.
     pub p_value: f64,
     /// The fewest observations of which the test can give a p-value of at most `1 - confidence`.
@@ -34,8 +36,8 @@ impl Effect {
             return Verdict::Unclear;
         }
         match self.estimate.interval {
-            Some(interval) if interval.low > 0.0 => Verdict::Above,
-            Some(interval) if interval.high < 0.0 => Verdict::Below,
+            Some(interval) if interval.low > self.null => Verdict::Above,
+            Some(interval) if interval.high < self.null => Verdict::Below,
             _ => Verdict::Unclear,
         }
     }
@@ -50,11 +52,11 @@ fn is_small(p_value: f64, confidence: f64) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Greater than zero.
+    /// Greater than if nothing were going on.
     Above,
-    /// Less than zero.
+    /// Less than that.
     Below,
-    /// The sample would have been large enough for a large effect; this one it does not tell from zero.
+    /// The sample would have been large enough for a large effect; this one it does not tell from none.
     Unclear,
     /// Whatever the numbers are, so few claim nothing.
     TooFew {
@@ -69,8 +71,8 @@ pub enum Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Above => f.write_str("above 0"),
-            Self::Below => f.write_str("below 0"),
+            Self::Above => f.write_str("above"),
+            Self::Below => f.write_str("below"),
             Self::Unclear => f.write_str("unclear"),
             Self::TooFew { found, needed } => write!(f, "too few ({found} of {needed})"),
         }
@@ -89,9 +91,9 @@ pub fn points_needed(confidence: f64) -> usize {
     fewest(confidence, |n| 2.0 / (1..=n).map(f64::from).product::<f64>())
 }
 
-/// The fewest runs of each of two algorithms on each of this many tasks that can claim a difference without pairs. All n runs of the one
-/// beat all of the other by chance with a probability of 2 / C(2n, n)^tasks: 4 runs of a single task for 0.95, 5
-/// for 0.99, never fewer than 2.
+/// The fewest runs of each of two algorithms on each of this many tasks that can claim a difference without pairs.
+/// All n runs of the one beat all of the other on every task by chance with a probability of 2 / C(2n, n)^tasks: 4
+/// runs of a single task for 0.95, 5 for 0.99, never fewer than 2.
 pub fn runs_needed(confidence: f64, tasks: usize) -> usize {
     let orders = |n: i32| (1..=n).map(|k| f64::from(n + k) / f64::from(k)).product::<f64>();
     fewest(confidence, |n| 2.0 / orders(n).powi(tasks as i32))
@@ -112,7 +114,7 @@ mod tests {
         let band = Band::Bootstrap { confidence: 0.95 };
         let interval = Some(Interval { low, high, band });
         let estimate = Estimate { name: "x".to_owned(), estimate: (low + high) / 2.0, interval, n };
-        Effect { estimate, p_value, needed: 6, confidence: 0.95 }
+        Effect { estimate, null: 0.0, p_value, needed: 6, confidence: 0.95 }
     }
 
     #[test]
@@ -130,6 +132,14 @@ mod tests {
     fn an_end_on_zero_claims_nothing() {
         assert_eq!(effect(0.0, 0.2, 9, 0.01).verdict(), Verdict::Unclear);
         assert_eq!(effect(-0.2, 0.0, 9, 0.01).verdict(), Verdict::Unclear);
+    }
+
+    #[test]
+    fn a_probability_of_improvement_is_held_against_a_coin() {
+        let against = |null| Effect { null, ..effect(0.6, 0.9, 9, 0.01) }.verdict();
+        assert_eq!(against(0.5), Verdict::Above);
+        assert_eq!(against(0.7), Verdict::Unclear);
+        assert_eq!(against(1.0), Verdict::Below);
     }
 
     #[test]

@@ -51,8 +51,8 @@ impl LearningCurve {
     /// The curve of one task's seeds; no point where no run has a value, no interval where a single one has.
     ///
     /// # Errors
-    /// No run, or none with a value on the grid; a grid that does not increase; a setting of the bootstrap out of range; standard errors that are
-    /// not of a mean, or not a positive number of them.
+    /// No run, or none with a value on the grid; a grid that does not increase; a setting of the bootstrap out of
+    /// range; standard errors that are not of a mean, or not a positive number of them.
     pub fn of_seeds(
         &self,
         name: impl Into<String>,

@@ -6,7 +6,7 @@
 //! | question | answer |
 //! |---|---|
 //! | how good is an algorithm over all tasks? | [`Aggregate`](aggregate::Aggregate), [`Profile`](profile::Profile) |
-//! | is one better than another? | [`improvement`](improvement::improvement), [`aggregate_difference`](difference::aggregate_difference) |
+//! | is one better than another? | [`improvement`](improvement::improvement()), [`aggregate_difference`](difference::aggregate_difference) |
 //! | what does a method change, seed by seed? | [`paired_difference`](paired::paired_difference) |
 //! | what goes with what, and does the sign flip? | [`RankCorrelation`](correlation::RankCorrelation), [`signs`](signs::signs) |
 //! | how did it learn? | [`LearningCurve`](learning_curve::LearningCurve) |

@@ -43,6 +43,7 @@ pub fn paired_difference(
     check_count(&name, "seeds of both", differences.len(), 1)?;
     let values: Vec<f64> = differences.iter().map(|(_, value)| *value).collect();
     let effect = Effect {
+        null: 0.0,
         p_value: by_signs(&values, bootstrap),
         needed: pairs_needed(bootstrap.confidence),
         confidence: bootstrap.confidence,

@@ -1,12 +1,15 @@
 //! p-values by counting: how many arrangements of the data, all equally likely if nothing is going on, are as
 //! far from zero as the one that was seen.
 //!
-//! All arrangements are counted where there are no more of them than `replicates`; else as many are drawn, and the one
-//! seen counts as one of them (Phipson & Smyth, 2010), so that no p-value is 0.
+//! All sign patterns or orders are counted where there are no more of them than `replicates`. Else as many are drawn,
+//! and the arrangement seen counts as one of them (Phipson & Smyth, 2010), so that no p-value is 0.
 
 use rand::{Rng, seq::SliceRandom};
 
-use crate::bootstrap::{Bootstrap, Draws};
+use crate::{
+    bootstrap::{Bootstrap, Draws},
+    scores::Scores,
+};
 
 /// Of the mean of differences, each of whose signs might as well be the other.
 pub(crate) fn by_signs(differences: &[f64], bootstrap: &Bootstrap) -> f64 {
@@ -59,6 +62,29 @@ pub(crate) fn by_order(
     share_with_observed(&drawn, observed)
 }
 
+/// Of a statistic of two sets of scores of the same tasks in the same order: each task's runs are dealt to the two
+/// sides another way.
+pub(crate) fn by_dealing(
+    control: &Scores,
+    treated: &Scores,
+    bootstrap: &Bootstrap,
+    statistic: impl Fn(&Scores, &Scores) -> f64 + Sync,
+) -> f64 {
+    let start = || (control.clone(), treated.clone(), Vec::new());
+    let dealt = bootstrap.replicate(1, Draws::Permutations, start, |(x, y, pool), random, out| {
+        let runs = control.runs().zip(treated.runs());
+        for ((x, y), (control, treated)) in x.runs_mut().zip(y.runs_mut()).zip(runs) {
+            pool.clear();
+            pool.extend(control.iter().chain(treated));
+            pool.shuffle(random);
+            x.copy_from_slice(&pool[..x.len()]);
+            y.copy_from_slice(&pool[x.len()..]);
+        }
+        out[0] = statistic(x, y);
+    });
+    share_with_observed(&dealt, statistic(control, treated))
+}
+
 /// Heap's algorithm (1963).
 fn each_order(order: &mut [usize], first: usize, visit: &mut impl FnMut(&[usize])) {
     if first <= 1 {
@@ -85,7 +111,7 @@ fn share(all: impl Iterator<Item = f64>, observed: f64) -> f64 {
 }
 
 /// The p-value of drawn arrangements.
-pub(crate) fn share_with_observed(drawn: &[f64], observed: f64) -> f64 {
+fn share_with_observed(drawn: &[f64], observed: f64) -> f64 {
     let far = drawn.iter().filter(|value| is_as_far(**value, observed)).count();
     (far + 1) as f64 / (drawn.len() + 1) as f64
 }

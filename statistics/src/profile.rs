@@ -22,8 +22,8 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// The share above each of the increasing `taus`, with stratified bootstrap intervals; no interval where some task
-    /// has a single run. 2000 replicates are rliable's default here.
+    /// The share above each of the increasing `taus`, with stratified bootstrap intervals; no interval where some
+    /// task has a single run. 2000 replicates are rliable's default here.
     ///
     /// # Errors
     /// No tau, one that is not finite or not greater than the one before; where runs are pooled, different numbers

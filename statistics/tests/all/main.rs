@@ -1,3 +1,4 @@
 //! The statistics as their callers see them: against rliable and scipy, and what holds for all of them.
 
 mod properties;
+mod report;
