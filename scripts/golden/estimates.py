@@ -3,7 +3,7 @@
 
     python3 -m venv /tmp/golden
     /tmp/golden/bin/pip install rliable==1.2.0 arch==7.2.0 scipy==1.17.1 numpy==2.4.6 "pandas<3"
-    /tmp/golden/bin/python scripts/golden/estimates.py
+    /tmp/golden/bin/python scripts/golden/estimates.py     # ten minutes of one core
 
 statistics/tests/golden/estimates.json holds scores ([runs][tasks]) with what rliable makes of them, and pairs
 of lists with what scipy makes of those. A bootstrap interval is there as mean and standard deviation of each end
