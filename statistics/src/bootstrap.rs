@@ -38,6 +38,12 @@ impl Bootstrap {
         Self { replicates, ..self }
     }
 
+    /// With a confidence that holds for this many comparisons at once (Bonferroni): 0.95 becomes 0.975 of each of two.
+    pub fn among(self, comparisons: usize) -> Self {
+        let confidence = 1.0 - (1.0 - self.confidence) / comparisons.max(1) as f64;
+        Self { confidence, ..self }
+    }
+
     /// Intervals of a function of scores that writes `width` numbers: runs are drawn within each task
     /// (`rliable.library.StratifiedBootstrap`).
     ///
@@ -237,6 +243,20 @@ mod tests {
         };
         let intervals = Bootstrap::new(0).of_scores(&scores(), 2, least).expect("finite");
         assert!(intervals.iter().all(|interval| (interval.low, interval.high) == (1.0, 1.0)));
+    }
+
+    #[test]
+    fn many_comparisons_take_wider_intervals_and_more_pairs() {
+        let (one, many) = (Bootstrap::new(0), Bootstrap::new(0).among(28));
+        assert!((1.0 - many.confidence - 0.05 / 28.0).abs() < 1e-12);
+        assert_eq!(one.among(1), one.among(0));
+        let needed = |bootstrap: Bootstrap| crate::effect::pairs_needed(bootstrap.confidence);
+        // 2/2^10 = 0.00195, 2/2^11 = 0.00098; 0.05/28 = 0.00179.
+        assert_eq!((needed(one), needed(many)), (6, 11));
+        let width = |bootstrap: Bootstrap| {
+            bootstrap.of_scores(&scores(), 1, mean_of_task_means).expect("finite")[0].width()
+        };
+        assert!(width(many) > width(one));
     }
 
     #[test]

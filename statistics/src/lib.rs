@@ -8,7 +8,7 @@
 //! | how good is an algorithm over all tasks? | [`Aggregate`](aggregate::Aggregate), [`Profile`](profile::Profile) |
 //! | is one better than another? | [`improvement`](improvement::improvement()), [`aggregate_difference`](difference::aggregate_difference) |
 //! | what does a method change, seed by seed? | [`paired_difference`](paired::paired_difference) |
-//! | what goes with what, and does the sign flip? | [`RankCorrelation`](correlation::RankCorrelation), [`signs`](signs::signs) |
+//! | what goes with what, and does the sign flip? | [`RankCorrelation`](correlation::RankCorrelation), [`Groups`](groups::Groups) |
 //! | how did it learn? | [`LearningCurve`](learning_curve::LearningCurve) |
 //! | may I say so? | [`Effect::verdict`](effect::Effect::verdict) |
 //!
@@ -44,6 +44,7 @@ pub mod difference;
 pub mod effect;
 pub mod error;
 pub mod estimate;
+pub mod groups;
 pub mod improvement;
 pub mod learning_curve;
 pub mod paired;
