@@ -10,8 +10,9 @@ use pliant_core::registry::Plugins;
 use pliant_envs::classification::DatasetName;
 
 use crate::{
-    commands::{self, train::Seeds},
+    commands,
     config::Options,
+    engine::Seeds,
     failure::{self, Failure, Outcome},
     plugins, signals,
 };
@@ -37,6 +38,9 @@ enum Command {
     Eval(EvalArgs),
     /// Measure the stored checkpoints of a run with probes
     Probe(ProbeArgs),
+    /// Run a study: many runs, from a file that says what varies
+    #[command(subcommand)]
+    Study(StudyCommand),
     /// Show the kinds of a family, one of them, or all, with their settings
     List(ListArgs),
     /// Replay a file of actions and write what the environment does
@@ -122,6 +126,48 @@ pub struct ResumeArgs {
     /// auto, cpu or cuda:N (run.device)
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
+}
+
+/// `pliant study`
+#[derive(Subcommand)]
+pub enum StudyCommand {
+    /// Run what is not finished of it
+    Run(StudyRunArgs),
+    /// Tell where its runs stand
+    Status(StudyArgs),
+}
+
+/// Which study, at which scale, where.
+#[derive(Args)]
+pub struct StudyArgs {
+    /// A study's TOML file, or the folder of one that was begun
+    #[arg(value_name = "FILE|FOLDER")]
+    pub(crate) study: String,
+    /// How large: one of the file's scales
+    #[arg(long, value_name = "SCALE")]
+    pub(crate) scale: Option<String>,
+    /// Change a setting of all runs: --set run.budget_frames=1000
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// The study's folder [default: studies/NAME-SCALE]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// `pliant study run`
+#[derive(Args)]
+pub struct StudyRunArgs {
+    #[command(flatten)]
+    pub(crate) study: StudyArgs,
+    /// At most so many runs at a time [default: as many as there are cores for]
+    #[arg(long, value_name = "N", value_parser = at_least_one(1000))]
+    pub(crate) jobs: Option<usize>,
+    /// Run those that failed again, from their last checkpoints
+    #[arg(long)]
+    pub(crate) retry: bool,
+    /// Check everything, list the runs, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// `pliant eval`
@@ -346,6 +392,7 @@ fn dispatch(command: &Command, plugins: &Plugins) -> Outcome {
         Command::Resume(args) => commands::resume::run(args, plugins),
         Command::Eval(args) => commands::eval::run(args, plugins),
         Command::Probe(args) => commands::probe::run(args, plugins),
+        Command::Study(command) => commands::study::run(command, plugins),
         Command::List(args) => commands::list::run(args, plugins),
         Command::Trace(args) => commands::trace::run(args, plugins),
         Command::Fetch(args) => commands::fetch::run(args),

@@ -9,6 +9,7 @@ pub mod probe;
 pub mod resume;
 mod scores;
 mod session;
+pub mod study;
 pub mod trace;
 pub mod train;
 

@@ -10,4 +10,4 @@ pub use layer::Layer;
 pub use presets::{PRESETS, Preset, preset};
 pub use resolve::{Config, KindTable, resolve};
 pub use sections::{CheckpointSection, EvalSection, LogSection, RunSection};
-pub use sources::{Options, env_section, layers};
+pub use sources::{Options, append, env_section, expand, layers};

@@ -35,6 +35,7 @@ mod run_dir;
 mod runner;
 mod signals;
 pub mod sinks;
+mod study;
 mod table;
 mod tasks;
 mod tensors;

@@ -11,7 +11,7 @@ const SPINS: (&str, &str) = ("GOMP_SPINCOUNT", "1000");
 const POLICY: &str = "OMP_WAIT_POLICY";
 
 /// Of these commands computing is most of it.
-const COMPUTING: [&str; 5] = ["train", "resume", "eval", "probe", "bench"];
+const COMPUTING: [&str; 6] = ["train", "resume", "eval", "probe", "study", "bench"];
 
 /// Must be the first thing a program does: it may start anew, and it loads the CUDA half of libtorch, which
 /// libtorch looks for at its first call.

@@ -72,10 +72,10 @@ pub struct Provenance {
     pub earlier: Vec<Provenance>,
 }
 
-/// The file that whoever trains a run holds.
+/// The file that whoever works on a folder holds.
 const LOCK: &str = ".lock";
 
-/// Holds a run for as long as it lives.
+/// Holds a folder for as long as it lives.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held, not read")] fs::File);
 
@@ -137,37 +137,15 @@ impl RunDirectory {
         self.write("provenance.json", to_json(&provenance).as_bytes())
     }
 
-    /// Holds the run for this process; another that trains or resumes it is refused. The system lets go when
-    /// the process ends, however it does, so a lock is never stale.
+    /// Holds the run for this process; another that trains or resumes it is refused.
     pub fn lock(&self) -> Outcome<Lock> {
-        let path = self.0.join(LOCK);
-        let mut options = fs::OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut file = options
-            .open(&path)
-            .map_err(|error| Failure::Input(format!("cannot open {}: {error}", path.display())))?;
-        match file.try_lock() {
-            Ok(()) => {
-                let host = gethostname::gethostname();
-                let holder = format!("process {} on {}", std::process::id(), host.display());
-                let _for_the_refused =
-                    file.set_len(0).and_then(|()| file.write_all(holder.as_bytes()));
-            }
-            Err(fs::TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _unknown = file.read_to_string(&mut holder);
-                let holder = if holder.is_empty() { "another process" } else { &holder };
-                let run = self.0.display();
-                return Err(Failure::Input(format!(
-                    "run directory {run}: {holder} is training it"
-                )));
-            }
-            Err(fs::TryLockError::Error(error)) => eprintln!(
-                "warning: {} cannot be locked ({error}): make sure that no other process trains it",
-                self.0.display()
-            ),
-        }
-        Ok(Lock(file))
+        lock(&self.0, "run directory", "training it")
+    }
+
+    /// True while a process trains the run.
+    pub fn is_held(&self) -> bool {
+        let file = fs::File::open(self.0.join(LOCK));
+        file.is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
     }
 
     /// The folder itself.
@@ -200,19 +178,55 @@ impl RunDirectory {
         Self(media).write(name, bytes)
     }
 
-    /// Writes a file aside and renames it, so that a reader never sees half of it.
+    /// Writes a file of the run, all of it or nothing.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Outcome {
-        let (aside, path) = (self.0.join(format!(".{name}.new")), self.0.join(name));
-        let written = fs::File::create(&aside).and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&aside, &path)
-        });
-        written.map_err(|error| {
-            let _ = fs::remove_file(&aside);
-            Failure::while_doing(format!("cannot write {}", path.display()), error)
-        })
+        write_whole(&self.0.join(name), bytes)
     }
+}
+
+/// Writes a file aside and renames it, so that a reader never sees half of it.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Outcome {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!(".{name}.new"));
+    let written = fs::File::create(&aside).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&aside, path)
+    });
+    written.map_err(|error| {
+        let _ = fs::remove_file(&aside);
+        Failure::while_doing(format!("cannot write {}", path.display()), error)
+    })
+}
+
+/// Holds a folder for this process, by its `.lock`; another is refused, with `what` the folder is and what the first is
+/// `doing`. The system lets go when the process ends, however it does, so a lock is never stale.
+pub fn lock(folder: &Path, what: &str, doing: &str) -> Outcome<Lock> {
+    let path = folder.join(LOCK);
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let mut file = options
+        .open(&path)
+        .map_err(|error| Failure::Input(format!("cannot open {}: {error}", path.display())))?;
+    match file.try_lock() {
+        Ok(()) => {
+            let host = gethostname::gethostname();
+            let holder = format!("process {} on {}", std::process::id(), host.display());
+            let _for_the_refused = file.set_len(0).and_then(|()| file.write_all(holder.as_bytes()));
+        }
+        Err(fs::TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _unknown = file.read_to_string(&mut holder);
+            let holder = if holder.is_empty() { "another process" } else { &holder };
+            let folder = folder.display();
+            return Err(Failure::Input(format!("{what} {folder}: {holder} is {doing}")));
+        }
+        Err(fs::TryLockError::Error(error)) => eprintln!(
+            "warning: {} cannot be locked ({error}): make sure that no other process is {doing}",
+            folder.display()
+        ),
+    }
+    Ok(Lock(file))
 }
 
 /// True for a folder that holds at most what a run leaves that was killed before it began: a lock, half a file.

@@ -1,9 +1,8 @@
 //! `pliant train`
 
-mod seeds;
+mod several;
 
 use pliant_core::registry::Plugins;
-pub use seeds::Seeds;
 
 use super::session;
 use crate::{
@@ -29,7 +28,7 @@ pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
     let experiment = experiment::build(config, plugins)?;
     experiment::check_memory(&experiment)?;
     if let Some(seeds) = &args.seeds {
-        seeds::check(&experiment, seeds, args.jobs)?;
+        several::check(&experiment, seeds, args.jobs)?;
     }
     if args.dry_run {
         session::warn_of_idleness(&experiment);
@@ -37,7 +36,7 @@ pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
         return Ok(());
     }
     if let Some(seeds) = &args.seeds {
-        return seeds::train(experiment, seeds, args.jobs, args.out.as_deref());
+        return several::train(experiment, seeds, args.jobs, args.out.as_deref());
     }
     let run = &experiment.config.run;
     let name = format!("{}-seed{}", run.name, run.seed);

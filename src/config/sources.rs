@@ -101,7 +101,7 @@ fn preset_names() -> String {
 
 /// A layer below which the presets it names with `preset = ".."` or `preset = ["..", ".."]` are laid,
 /// each over the one before it.
-fn expand(mut layer: Layer) -> Result<Vec<Layer>, String> {
+pub fn expand(mut layer: Layer) -> Result<Vec<Layer>, String> {
     let place = layer.place_of(&["preset"]);
     let names = match layer.table.remove("preset") {
         None => Vec::new(),
@@ -142,7 +142,7 @@ fn environment(variables: impl Iterator<Item = (String, String)>) -> Result<Vec<
 }
 
 /// Adds plug-ins to the list that the layers below end with.
-fn append(
+pub fn append(
     layers: &mut Vec<Layer>,
     option: &str,
     section: &str,

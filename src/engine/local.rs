@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     ffi::OsString,
-    fs::File,
+    fs::OpenOptions,
     io,
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::{Path, PathBuf},
@@ -174,7 +174,7 @@ impl<'a> Fleet<'a> {
 /// In a process group of its own: Ctrl-C reaches this program alone, which passes it on once. If this program ends
 /// without having done so, the system tells the process to stop.
 fn start(program: &Path, job: &Job) -> io::Result<Child> {
-    let log = File::create(log_file(&job.run))?;
+    let log = OpenOptions::new().create(true).append(true).open(log_file(&job.run))?;
     let mut command = Command::new(program);
     command.arg0("pliant").args(&job.arguments).process_group(0);
     // SAFETY: between fork and exec this makes one system call and allocates nothing.

@@ -1,11 +1,11 @@
 //! `pliant train --seeds`: one configuration under several seeds, at once as far as the machine goes.
 
-use std::{ffi::OsString, fs, path::Path, str::FromStr};
+use std::{ffi::OsString, fs, path::Path};
 
 use crate::{
     config::Config,
     device,
-    engine::{self, Ended, Job, Share},
+    engine::{self, Ended, Job, Seeds, Share},
     experiment::{Experiment, check_memory_for},
     failure::{Failure, Outcome},
     run_dir, signals,
@@ -13,44 +13,8 @@ use crate::{
     table,
 };
 
-/// Seeds of a command line: `1..4`, both ends included, or `1,2,7`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seeds(Vec<u64>);
-
-/// More are taken for a mistake.
-const MOST: u64 = 1000;
-
-impl FromStr for Seeds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "expected a range such as 1..4 or a list such as 1,2,7".to_owned();
-        let number = |part: &str| part.trim().parse::<u64>().map_err(|_| wrong());
-        let seeds: Vec<u64> = match text.split_once("..") {
-            Some((first, last)) => {
-                let (first, last) = (number(first)?, number(last)?);
-                if last < first || last - first >= MOST {
-                    return Err(format!("expected 1 to {MOST} seeds, the lower end first"));
-                }
-                (first..=last).collect()
-            }
-            None => text.split(',').map(number).collect::<Result<_, _>>()?,
-        };
-        let mut sorted = seeds.clone();
-        sorted.sort_unstable();
-        sorted.dedup();
-        if sorted.len() != seeds.len() {
-            return Err("a seed stands there twice".to_owned());
-        }
-        match seeds.iter().find(|seed| i64::try_from(**seed).is_err()) {
-            Some(large) => Err(format!("{large} is too large, at most {}", i64::MAX)),
-            None => Ok(Self(seeds)),
-        }
-    }
-}
-
 fn share(experiment: &Experiment, seeds: &Seeds, at_once: Option<usize>) -> Share {
-    Share::of(device::cores(), seeds.0.len(), at_once, experiment.config.run.threads)
+    Share::of(device::cores(), seeds.all().len(), at_once, experiment.config.run.threads)
 }
 
 /// An error unless as many as run at a time have room.
@@ -116,7 +80,7 @@ fn jobs(
         arguments.extend(["--out".into(), run.clone().into()]);
         Job { name, arguments, run, budget_frames: config.run.budget_frames }
     };
-    Ok(seeds.0.iter().map(job).collect())
+    Ok(seeds.all().iter().map(job).collect())
 }
 
 /// What a run's score is called, the first that there is.
@@ -159,26 +123,6 @@ fn mean_and_std(values: &[f64]) -> Option<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn seeds_are_a_range_with_both_ends_or_a_list() {
-        let seeds = |text: &str| text.parse::<Seeds>().map(|seeds| seeds.0);
-        assert_eq!(seeds("1..4"), Ok(vec![1, 2, 3, 4]));
-        assert_eq!(seeds("7"), Ok(vec![7]));
-        assert_eq!(seeds("3, 1,2"), Ok(vec![3, 1, 2]));
-        for (text, word) in [
-            ("4..1", "lower end first"),
-            ("0..1000", "1 to 1000"),
-            ("1,1", "twice"),
-            ("", "such as"),
-            ("1..", "such as"),
-            ("-1", "such as"),
-            ("9223372036854775808", "too large"),
-        ] {
-            let error = seeds(text).expect_err(text);
-            assert!(error.contains(word), "{error}");
-        }
-    }
 
     #[test]
     fn the_spread_is_that_of_a_sample() {

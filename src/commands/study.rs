@@ -1,0 +1,89 @@
+//! `pliant study`
+
+mod run;
+mod status;
+
+use std::path::{Path, PathBuf};
+
+use pliant_core::registry::Plugins;
+
+use crate::{
+    cli::{StudyArgs, StudyCommand},
+    failure::{Failure, Outcome},
+    study::{Plan, StudyFile, StudyFolder},
+};
+
+/// A study that was asked for: its file, at a scale, in a folder.
+struct Asked {
+    file: StudyFile,
+    text: String,
+    scale: String,
+    set: Vec<String>,
+    folder: StudyFolder,
+}
+
+/// Runs a study, or tells of one.
+pub fn run(command: &StudyCommand, plugins: &Plugins) -> Outcome {
+    match command {
+        StudyCommand::Run(args) => run::run(args, plugins),
+        StudyCommand::Status(args) => status::run(args, plugins),
+    }
+}
+
+impl Asked {
+    /// What the options name: a file, or the folder of a study that was begun.
+    fn of(args: &StudyArgs) -> Outcome<Self> {
+        let given = Path::new(&args.study);
+        if given.is_dir() {
+            return Self::begun(args, given);
+        }
+        let (file, text) = StudyFile::read(given).map_err(Failure::Input)?;
+        let scale = scale(&file, args.scale.as_deref()).map_err(Failure::Input)?;
+        let default = || PathBuf::from("studies").join(format!("{}-{scale}", file.study.name));
+        let folder = StudyFolder::at(args.out.clone().unwrap_or_else(default));
+        Ok(Self { file, text, scale, set: args.set.clone(), folder })
+    }
+
+    fn begun(args: &StudyArgs, path: &Path) -> Outcome<Self> {
+        let folder = StudyFolder::at(path.to_owned());
+        let given = [args.scale.is_some(), args.out.is_some(), !args.set.is_empty()];
+        if given.contains(&true) {
+            return Err(Failure::Input(format!(
+                "study folder {}: --scale, --set and --out belong to a study's file; this one has them already",
+                path.display()
+            )));
+        }
+        let stored = folder.stored()?.ok_or_else(|| {
+            let path = path.display();
+            Failure::Input(format!(
+                "{path}: there is no study.json, expected a folder that `pliant study run` made"
+            ))
+        })?;
+        let source = path.join("study.json").display().to_string();
+        let file = StudyFile::parse(&source, &stored.file).map_err(Failure::Input)?;
+        Ok(Self { file, text: stored.file, scale: stored.scale, set: stored.set, folder })
+    }
+
+    fn plan(&self, plugins: &Plugins) -> Outcome<Plan> {
+        Plan::new(&self.file, &self.scale, &self.set, plugins).map_err(Failure::Input)
+    }
+}
+
+/// The scale that was asked for, or the only one there is.
+fn scale(file: &StudyFile, asked: Option<&str>) -> Result<String, String> {
+    if let Some(name) = asked {
+        return file.scale(name).map(|_| name.to_owned());
+    }
+    let mut names = file.scales.iter();
+    match (names.next(), names.next()) {
+        (Some((only, _)), None) => Ok(only.clone()),
+        _ => {
+            let names: Vec<String> = file
+                .scales
+                .iter()
+                .map(|(name, scale)| format!("{name} ({})", scale.about))
+                .collect();
+            Err(format!("study {}: choose one with --scale: {}", file.study.name, names.join(", ")))
+        }
+    }
+}

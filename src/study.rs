@@ -1,0 +1,13 @@
+//! Studies: many runs of one question, from a file that says what varies.
+//!
+//! A study's runs are the product of its axes and its seeds. Each is a run directory like any other, below the
+//! study's folder; the folder remembers what was planned, so that a study goes on where it was stopped and says so if
+//! its file has changed since.
+
+mod file;
+mod folder;
+mod plan;
+
+pub use file::StudyFile;
+pub use folder::{RunState, StudyFolder};
+pub use plan::{Plan, PlannedRun};

@@ -1,0 +1,326 @@
+//! What a study's file says.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::engine::Seeds;
+
+/// A study, as its TOML file has it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudyFile {
+    /// What it is called and about.
+    pub study: About,
+    /// What all runs have in common: a layer of configuration, as in a run's file.
+    #[serde(default)]
+    pub base: Table,
+    /// What varies. Every condition of an axis is met with every one of the others.
+    #[serde(default)]
+    pub axes: Vec<Axis>,
+    /// Combinations that are not run: each names conditions by axis, and leaves out those that have one of each.
+    #[serde(default)]
+    pub leave_out: Vec<BTreeMap<String, Vec<String>>>,
+    /// How large it can be run, by name.
+    pub scales: BTreeMap<String, Scale>,
+}
+
+/// `[study]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// Begins the name of its folder.
+    pub name: String,
+    /// A line for headings.
+    pub title: String,
+    /// Markdown: what is asked, and what is known.
+    #[serde(default)]
+    pub about: String,
+}
+
+/// `[[axes]]`: something that varies, as a list of `conditions` or as `values` of one `setting`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Axis {
+    /// What varies, such as `network`.
+    pub name: String,
+    /// Conditions written out.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+    /// A setting's path, such as `network.width`, in the place of conditions.
+    pub setting: Option<String>,
+    /// The setting's values; each is a condition named after its value.
+    #[serde(default)]
+    pub values: Vec<Value>,
+}
+
+/// One of the things that an axis can be.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// Names folders and rows.
+    pub name: String,
+    /// What figures and tables call it; the name if there is none.
+    pub label: Option<String>,
+    /// Settings, as a layer of configuration.
+    #[serde(default)]
+    pub set: Table,
+    /// Interventions that are added, as `--with` takes them.
+    #[serde(default)]
+    pub with: Vec<String>,
+    /// Probes that are added, as `--probe` takes them.
+    #[serde(default)]
+    pub probe: Vec<String>,
+}
+
+/// `[scales.NAME]`: how large a study is run.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// A line: what it is for, and how long it takes on what.
+    pub about: String,
+    /// `0..4` or `1,2,7`; the same under every condition, so that conditions can be compared seed by seed.
+    pub seeds: String,
+    /// Settings, laid over the base and below the axes.
+    #[serde(default)]
+    pub set: Table,
+    /// Fewer conditions: those that are run, by axis.
+    #[serde(default)]
+    pub only: BTreeMap<String, Vec<String>>,
+}
+
+impl StudyFile {
+    /// Reads a file and checks all that can be checked without resolving a configuration.
+    pub fn read(path: &Path) -> Result<(Self, String), String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read study {}: {error}", path.display()))?;
+        let source = path.display().to_string();
+        Ok((Self::parse(&source, &text)?, text))
+    }
+
+    /// The same from a text; messages name it by `source`.
+    pub fn parse(source: &str, text: &str) -> Result<Self, String> {
+        let mut file: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+            let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
+            format!("{source}{line}: {}", error.message().trim())
+        })?;
+        file.axes.iter_mut().try_for_each(Axis::write_out).map_err(|e| format!("{source}: {e}"))?;
+        file.check().map_err(|error| format!("{source}: {error}"))?;
+        Ok(file)
+    }
+
+    /// A scale by its name.
+    pub fn scale(&self, name: &str) -> Result<&Scale, String> {
+        self.scales.get(name).ok_or_else(|| {
+            let names: Vec<String> = self.scales.keys().map(|name| format!("`{name}`")).collect();
+            format!("unknown scale `{name}` of {}, expected {}", self.study.name, names.join(", "))
+        })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        check_name("study.name", &self.study.name)?;
+        unique("axes", self.axes.iter().map(|axis| &*axis.name))?;
+        for axis in &self.axes {
+            check_name("the name of an axis", &axis.name)?;
+            if axis.conditions.is_empty() {
+                return Err(format!(
+                    "axis {} is empty: give it conditions, or a setting with values",
+                    axis.name
+                ));
+            }
+            unique(&format!("axis {}", axis.name), axis.conditions.iter().map(|c| &*c.name))?;
+            for condition in &axis.conditions {
+                check_name(&format!("a condition of axis {}", axis.name), &condition.name)?;
+            }
+        }
+        if self.scales.is_empty() {
+            return Err("there is no scale: give one as [scales.NAME]".to_owned());
+        }
+        for left_out in &self.leave_out {
+            self.check_conditions("leave_out", left_out)?;
+        }
+        for (name, scale) in &self.scales {
+            let place = format!("scales.{name}");
+            scale.seeds().map_err(|error| format!("{place}.seeds: {error}"))?;
+            self.check_conditions(&format!("{place}.only"), &scale.only)?;
+        }
+        Ok(())
+    }
+
+    fn check_conditions(
+        &self,
+        place: &str,
+        by_axis: &BTreeMap<String, Vec<String>>,
+    ) -> Result<(), String> {
+        for (axis, names) in by_axis {
+            let known = self.axes.iter().map(|axis| &*axis.name);
+            let Some(found) = self.axes.iter().find(|known| known.name == *axis) else {
+                return Err(unknown(place, "axis", axis, known));
+            };
+            if names.is_empty() {
+                return Err(format!("{place}.{axis} is an empty list"));
+            }
+            for name in names {
+                let mut known = found.conditions.iter().map(|condition| &*condition.name);
+                if !known.clone().any(|known| known == name) {
+                    return Err(unknown(&format!("{place}.{axis}"), "condition", name, &mut known));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Axis {
+    /// Makes conditions of a setting's values.
+    fn write_out(&mut self) -> Result<(), String> {
+        let Some(setting) = &self.setting else {
+            return match self.values.is_empty() {
+                true => Ok(()),
+                false => {
+                    Err(format!("axis {} has values but no setting that takes them", self.name))
+                }
+            };
+        };
+        if !self.conditions.is_empty() {
+            return Err(format!(
+                "axis {} has conditions and a setting, expected one of them",
+                self.name
+            ));
+        }
+        let condition = |value: &Value| {
+            let name = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            Condition {
+                name,
+                label: None,
+                set: nested(setting, value),
+                with: Vec::new(),
+                probe: Vec::new(),
+            }
+        };
+        self.conditions = self.values.iter().map(condition).collect();
+        Ok(())
+    }
+}
+
+impl Condition {
+    /// What figures and tables call it.
+    pub fn label(&self) -> &str {
+        self.label.as_deref().unwrap_or(&self.name)
+    }
+}
+
+impl Scale {
+    /// The seeds, in order.
+    pub fn seeds(&self) -> Result<Seeds, String> {
+        self.seeds.parse()
+    }
+}
+
+/// The table in which a value stands under a path of keys.
+fn nested(path: &str, value: &Value) -> Table {
+    let (first, rest) =
+        path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let inner = rest.map_or_else(|| value.clone(), |rest| Value::Table(nested(rest, value)));
+    Table::from_iter([(first.to_owned(), inner)])
+}
+
+/// Names become folders.
+fn check_name(what: &str, name: &str) -> Result<(), String> {
+    let is_plain =
+        |character: char| character.is_ascii_alphanumeric() || "_-.+".contains(character);
+    if !name.is_empty() && !name.starts_with('.') && name.chars().all(is_plain) {
+        return Ok(());
+    }
+    Err(format!(
+        "{what} is {name:?}, expected letters, digits, `_`, `-`, `+` and `.` that it does not begin with (a `label` is free)"
+    ))
+}
+
+fn unique<'a>(place: &str, names: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    let mut seen = std::collections::BTreeSet::new();
+    let twice = names.into_iter().find(|name| !seen.insert(*name));
+    twice.map_or(Ok(()), |name| Err(format!("{place}: the name `{name}` stands there twice")))
+}
+
+fn unknown<'a>(
+    place: &str,
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> String {
+    let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
+    format!("{place}: unknown {what} `{name}`, expected one of {}", known.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"
+[study]
+name = "small"
+title = "Small"
+[[axes]]
+name = "width"
+setting = "network.width"
+values = [16, 32]
+[[axes]]
+name = "norm"
+conditions = [{ name = "none" }, { name = "layer_norm", label = "LayerNorm", with = ["layer_norm"] }]
+[scales.smoke]
+about = "seconds"
+seeds = "0..1"
+"#;
+
+    fn error(from: &str, to: &str) -> String {
+        assert!(SMALL.contains(from), "{from}");
+        StudyFile::parse("s.toml", &SMALL.replace(from, to)).expect_err("a fault")
+    }
+
+    #[test]
+    fn values_of_a_setting_are_conditions() {
+        let file = StudyFile::parse("s.toml", SMALL).expect("a study");
+        let names: Vec<&str> = file.axes[0].conditions.iter().map(|c| &*c.name).collect();
+        assert_eq!(names, ["16", "32"]);
+        assert_eq!(file.axes[0].conditions[1].set["network"]["width"].as_integer(), Some(32));
+        assert_eq!(file.axes[1].conditions[1].label(), "LayerNorm");
+        assert_eq!(file.axes[1].conditions[0].label(), "none");
+    }
+
+    #[test]
+    fn faults_are_told_with_their_place_and_what_is_right() {
+        for (from, to, words) in [
+            ("title =", "titel =", &["s.toml, line 4", "titel", "title"][..]),
+            ("values = [16, 32]", "values = [16, 16]", &["axis width", "`16`", "twice"]),
+            ("values = [16, 32]", "values = []", &["axis width is empty"]),
+            ("name = \"norm\"", "name = \"width\"", &["axes", "`width`", "twice"]),
+            ("setting = \"network.width\"\n", "", &["axis width", "no setting"]),
+            ("\"none\"", "\"a/b\"", &["a condition of axis norm", "a/b"]),
+            ("\"none\"", "\"..\"", &["a condition of axis norm"]),
+            ("seeds = \"0..1\"", "seeds = \"1..0\"", &["scales.smoke.seeds"]),
+            (
+                "seeds = \"0..1\"",
+                "seeds = \"0..1\"\nonly = { norms = [] }",
+                &["unknown axis `norms`", "`norm`"],
+            ),
+            (
+                "seeds = \"0..1\"",
+                "seeds = \"0..1\"\nonly = { norm = [\"x\"] }",
+                &["unknown condition `x`", "`none`"],
+            ),
+            (
+                "[scales.smoke]",
+                "[[leave_out]]\nnorm = []\n[scales.smoke]",
+                &["leave_out.norm", "empty"],
+            ),
+        ] {
+            let error = error(from, to);
+            assert!(words.iter().all(|word| error.contains(word)), "{to}: {error}");
+        }
+        let file = StudyFile::parse("s.toml", SMALL).expect("a study");
+        assert!(file.scale("paper").expect_err("none").contains("`smoke`"));
+    }
+}

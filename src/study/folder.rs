@@ -1,0 +1,174 @@
+//! A study's folder: what was planned, and what has become of it.
+//!
+//! ```text
+//! study.json           what was planned, with every run's configuration
+//! configs/NAME.toml    what a run is started from
+//! runs/NAME/           its run directory; runs/NAME.log is what it printed
+//! report/              figures, tables and a page
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::{Plan, PlannedRun, differences};
+use crate::{
+    failure::{Failure, Outcome},
+    run_dir::{Lock, RunDirectory, State, Status, lock, write_whole},
+};
+
+/// The file that remembers the plan.
+const FILE: &str = "study.json";
+
+/// A folder in which a study is run.
+#[derive(Clone, Debug)]
+pub struct StudyFolder(PathBuf);
+
+/// What `study.json` holds.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stored {
+    /// The study's file.
+    pub file: String,
+    /// At which scale it is run.
+    pub scale: String,
+    /// What `--set` laid over it.
+    pub set: Vec<String>,
+    /// Every run's configuration, by its name.
+    runs: BTreeMap<String, String>,
+}
+
+/// Where one of the runs stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunState {
+    /// It has not begun.
+    Waiting,
+    /// A process is training it.
+    Running,
+    /// It was stopped or killed, and can go on.
+    Interrupted,
+    /// It is done.
+    Finished,
+    /// It ended by this error.
+    Failed(String),
+}
+
+impl StudyFolder {
+    /// The folder at a path, which need not be there.
+    pub fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Holds the study for this process.
+    pub fn lock(&self) -> Outcome<Lock> {
+        fs::create_dir_all(&self.0).map_err(|error| self.input(&error))?;
+        lock(&self.0, "study folder", "running it")
+    }
+
+    /// What was planned; `None` if nothing was yet.
+    pub fn stored(&self) -> Outcome<Option<Stored>> {
+        let path = self.0.join(FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text)
+                .map(Some)
+                .map_err(|error| Failure::Input(format!("{}: {error}", path.display()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Failure::Input(format!("{}: {error}", path.display()))),
+        }
+    }
+
+    /// Takes up a plan: a new one, the one that is there, or that with more runs. An error if runs that were planned are
+    /// others now, or gone. Returns how many were added to what was there.
+    pub fn plan(&self, file: &str, scale: &str, set: &[String], plan: &Plan) -> Outcome<usize> {
+        let config = |run: &PlannedRun| (run.name(), run.config.to_toml());
+        let runs: BTreeMap<String, String> = plan.runs.iter().map(config).collect();
+        let stored = self.stored()?;
+        if let Some(stored) = &stored {
+            self.check_unchanged(stored, scale, &runs)?;
+        }
+        let before = stored.as_ref().map_or(runs.len(), |stored| stored.runs.len());
+        let added = runs.len().saturating_sub(before);
+        for (name, config) in &runs {
+            let path = self.config(name);
+            fs::create_dir_all(path.parent().unwrap_or(&self.0)).map_err(|e| self.input(&e))?;
+            fs::create_dir_all(self.run(name).parent().unwrap_or(&self.0))
+                .map_err(|e| self.input(&e))?;
+            if fs::read_to_string(&path).ok().as_ref() != Some(config) {
+                write_whole(&path, config.as_bytes())?;
+            }
+        }
+        let (file, scale, set) = (file.to_owned(), scale.to_owned(), set.to_vec());
+        let now = Stored { file, scale, set, runs };
+        if stored.as_ref() != Some(&now) {
+            let json = serde_json::to_string_pretty(&now).expect("plain data");
+            write_whole(&self.0.join(FILE), json.as_bytes())?;
+        }
+        Ok(added)
+    }
+
+    fn check_unchanged(
+        &self,
+        stored: &Stored,
+        scale: &str,
+        runs: &BTreeMap<String, String>,
+    ) -> Outcome {
+        let changed = |what: String| {
+            Err(Failure::Input(format!(
+                "study folder {}: the study has changed since it was begun: {what}; choose another folder with --out",
+                self.0.display()
+            )))
+        };
+        if stored.scale != scale {
+            return changed(format!("its scale was `{}`, not `{scale}`", stored.scale));
+        }
+        let difference = |(name, old): (&String, &String)| match runs.get(name) {
+            None => Some(format!("run {name} is no longer part of it")),
+            Some(new) if new == old => None,
+            Some(new) => Some(format!("run {name}: {}", differences(old, new).join(", "))),
+        };
+        let differences: Vec<String> = stored.runs.iter().filter_map(difference).collect();
+        match &differences[..] {
+            [] => Ok(()),
+            [only] => changed(only.clone()),
+            [first, others @ ..] => changed(format!("{first} (and {} other runs)", others.len())),
+        }
+    }
+
+    /// What a run is started from.
+    pub fn config(&self, name: &str) -> PathBuf {
+        self.0.join("configs").join(format!("{name}.toml"))
+    }
+
+    /// A run's directory.
+    pub fn run(&self, name: &str) -> PathBuf {
+        self.0.join("runs").join(name)
+    }
+
+    /// Where a run stands, and how far it has come.
+    pub fn state(&self, name: &str) -> (RunState, Status) {
+        let Ok(directory) = RunDirectory::open(&self.run(name)) else {
+            return (RunState::Waiting, Status::default());
+        };
+        let status = directory.status().unwrap_or_default();
+        let state = match status.state {
+            _ if directory.is_held() => RunState::Running,
+            State::Finished => RunState::Finished,
+            State::Running | State::Stopped => RunState::Interrupted,
+            State::Failed => RunState::Failed(status.error.clone().unwrap_or_default()),
+        };
+        (state, status)
+    }
+
+    fn input(&self, error: &std::io::Error) -> Failure {
+        Failure::Input(format!("study folder {}: {error}", self.0.display()))
+    }
+}

@@ -1,0 +1,187 @@
+//! Many runs of one question.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::common::{
+    Ran, metrics_without_time, newest_tensors, pliant, signal, started, succeeds, wait_until,
+};
+
+/// Two widths, with and without layer norm, two seeds: eight runs of a second.
+const STUDY: &str = r#"
+[study]
+name = "small"
+title = "Width and layer norm"
+[base]
+preset = "mnist_true_label"
+[base.run]
+device = "cpu"
+[base.agent]
+learning_starts = 200
+target_period_updates = 50
+[base.eval]
+steps = 100
+every_frames = 0
+[[axes]]
+name = "width"
+setting = "network.width"
+values = [8, 16]
+[[axes]]
+name = "norm"
+conditions = [{ name = "none" }, { name = "layer_norm", with = ["layer_norm"] }]
+[scales.smoke]
+about = "seconds"
+seeds = "0..1"
+set = { run = { budget_frames = 600 }, checkpoint = { every_frames = 300 }, log = { every_frames = 200 } }
+"#;
+
+const RUNS: [&str; 8] = [
+    "8/none/seed0",
+    "8/none/seed1",
+    "8/layer_norm/seed0",
+    "8/layer_norm/seed1",
+    "16/none/seed0",
+    "16/none/seed1",
+    "16/layer_norm/seed0",
+    "16/layer_norm/seed1",
+];
+
+/// A folder with the study's file.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("small.toml"), STUDY).expect("writable");
+    folder
+}
+
+fn run_of(folder: &Path, name: &str) -> PathBuf {
+    folder.join("runs").join(name)
+}
+
+fn refused(ran: &Ran, words: &[&str]) {
+    assert_eq!(ran.code, Some(2), "{}{}", ran.out, ran.err);
+    assert!(words.iter().all(|word| ran.err.contains(word)), "{words:?}: {}", ran.err);
+}
+
+#[test]
+fn every_run_is_made_once_and_is_the_run_that_it_would_be_alone() {
+    let folder = folder();
+    let study = folder.path().join("studies/small-smoke");
+    let ran = pliant(folder.path(), &["study", "run", "small.toml", "--dry-run"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(ran.out.lines().count(), 9, "{}", ran.out);
+    assert!(!study.exists());
+    succeeds(folder.path(), &["study", "run", "small.toml"]);
+    let before = RUNS.map(|name| fs::read(run_of(&study, name).join("status.json")).expect(name));
+    let ran = pliant(folder.path(), &["study", "run", "small.toml"]);
+    assert!(ran.code == Some(0) && ran.err.contains("0 of 8 runs to do"), "{}{}", ran.out, ran.err);
+    let after = RUNS.map(|name| fs::read(run_of(&study, name).join("status.json")).expect(name));
+    assert!(before == after, "finished runs are left alone");
+    let config = study.join("configs/16/layer_norm/seed1.toml");
+    let config = config.to_str().expect("a name");
+    succeeds(folder.path(), &["train", config, "--out", "alone"]);
+    let (alone, of_study) = (folder.path().join("alone"), run_of(&study, RUNS[7]));
+    assert!(newest_tensors(&alone) == newest_tensors(&of_study));
+    let ran = pliant(folder.path(), &["study", "status", "studies/small-smoke"]);
+    assert!(ran.code == Some(0) && ran.out.contains("16/layer_norm"), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn stopped_and_killed_studies_go_on_and_end_as_if_they_had_not_been() {
+    let folder = folder();
+    succeeds(folder.path(), &["study", "run", "small.toml", "--out", "whole"]);
+    let study = folder.path().join("parts");
+    let done =
+        || RUNS.iter().filter(|name| run_of(&study, name).join("checkpoints").exists()).count();
+    for (count, how) in [(1, "TERM"), (3, "KILL"), (5, "INT")] {
+        let args = ["study", "run", "small.toml", "--out", "parts"];
+        let mut child = started(folder.path(), &args);
+        wait_until("some runs", || done() >= count);
+        signal(&child, how);
+        child.wait().expect("it ends");
+        // The runs of a killed study stop by themselves.
+        wait_until("no run under way", || {
+            let out = pliant(folder.path(), &["study", "status", "parts"]).out;
+            out.lines().skip(4).all(|row| row.split('┆').nth(2).is_none_or(|n| n.trim().is_empty()))
+        });
+    }
+    succeeds(folder.path(), &["study", "run", "parts"]);
+    for name in RUNS {
+        let [whole, parts] = ["whole", "parts"].map(|out| run_of(&folder.path().join(out), name));
+        assert!(newest_tensors(&whole) == newest_tensors(&parts), "{name}");
+        assert_eq!(metrics_without_time(&whole), metrics_without_time(&parts), "{name}");
+    }
+}
+
+#[test]
+fn a_run_that_fails_is_told_and_made_again_when_asked_to() {
+    let folder = folder();
+    let study = folder.path().join("studies/small-smoke");
+    // In the way of one run's checkpoints.
+    let run = run_of(&study, RUNS[2]);
+    fs::create_dir_all(&run).expect("writable");
+    fs::write(run.join("x"), "").expect("writable");
+    let ran = pliant(folder.path(), &["study", "run", "small.toml"]);
+    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("1 runs failed: 8/layer_norm/seed0"), "{}", ran.err);
+    fs::remove_file(run.join("x")).expect("there");
+    succeeds(folder.path(), &["study", "run", "small.toml"]);
+    // One that fails while it runs.
+    let status = fs::read_to_string(run.join("status.json")).expect("written");
+    let failed =
+        status.replace("finished", "failed").replace("\"error\": null", "\"error\": \"why\"");
+    fs::write(run.join("status.json"), failed).expect("writable");
+    let ran = pliant(folder.path(), &["study", "run", "small.toml"]);
+    assert!(ran.err.contains("0 of 8 runs") && ran.err.contains("--retry"), "{}", ran.err);
+    let ran = pliant(folder.path(), &["study", "status", "small.toml"]);
+    assert!(ran.out.contains("8/layer_norm/seed0 failed: why"), "{}", ran.out);
+    succeeds(folder.path(), &["study", "run", "small.toml", "--retry"]);
+    let ran = pliant(folder.path(), &["study", "status", "small.toml"]);
+    assert!(!ran.out.contains("why"), "{}", ran.out);
+}
+
+#[test]
+fn a_study_that_was_changed_is_refused_with_the_difference_and_may_grow() {
+    let folder = folder();
+    let file = folder.path().join("small.toml");
+    let args = ["study", "run", "small.toml", "--set", "run.budget_frames=400"];
+    succeeds(folder.path(), &[&args[..], &["--out", "out"]].concat());
+    let again = |text: String| {
+        fs::write(&file, text).expect("writable");
+        pliant(folder.path(), &[&args[..], &["--out", "out"]].concat())
+    };
+    let ran = again(STUDY.replace("learning_starts = 200", "learning_starts = 300"));
+    refused(&ran, &["study folder out", "agent.learning_starts: 200 -> 300", "and 7 other runs"]);
+    let ran = again(STUDY.replace("values = [8, 16]", "values = [16]"));
+    refused(&ran, &["8/layer_norm/seed0 is no longer part of it", "and 3 other runs"]);
+    let ran = again(STUDY.replace("seeds = \"0..1\"", "seeds = \"0..2\""));
+    assert!(ran.code == Some(0) && ran.err.contains("4 runs are new"), "{}{}", ran.out, ran.err);
+    assert!(run_of(&folder.path().join("out"), "16/none/seed2").join("metrics.csv").exists());
+}
+
+#[test]
+fn bad_studies_are_refused_before_anything_is_run() {
+    let folder = folder();
+    let file = folder.path().join("small.toml");
+    for (from, to, words) in [
+        ("values = [8, 16]", "values = []", &["small.toml: axis width is empty"][..]),
+        ("values = [8, 16]", "values = [8, \"x\"]", &["study small, width x", "`width`"]),
+        ("values = [8, 16]", "values = [8, 0]", &["network"]),
+        ("\"network.width\"", "\"network.widht\"", &["widht", "width"]),
+        ("with = [\"layer_norm\"]", "with = [\"layer_nrom\"]", &["layer_nrom", "layer_norm"]),
+        ("[scales.smoke]", "[scale.smoke]", &["small.toml, line", "scale"]),
+        ("seeds = \"0..1\"", "seeds = \"0..1\"\nsteps = 3", &["small.toml, line", "steps"]),
+    ] {
+        fs::write(&file, STUDY.replace(from, to)).expect("writable");
+        let ran = pliant(folder.path(), &["study", "run", "small.toml"]);
+        refused(&ran, words);
+        assert!(!folder.path().join("studies").exists(), "{to}");
+    }
+    fs::write(&file, STUDY).expect("writable");
+    let asked = |args: &[&str]| pliant(folder.path(), args);
+    refused(&asked(&["study", "run", "small.toml", "--scale", "paper"]), &["`paper`", "`smoke`"]);
+    refused(&asked(&["study", "run", "no.toml"]), &["cannot read study no.toml"]);
+    refused(&asked(&["study", "status", "."]), &["no study.json"]);
+    refused(&asked(&["study", "run", ".", "--scale", "smoke"]), &["--scale"]);
+}
