@@ -135,6 +135,8 @@ pub enum StudyCommand {
     Run(StudyRunArgs),
     /// Tell where its runs stand
     Status(StudyArgs),
+    /// Make figures, tables and a page of what is finished
+    Report(StudyArgs),
 }
 
 /// Which study, at which scale, where.

@@ -31,6 +31,7 @@ mod onlooker;
 pub mod plot;
 pub mod plugins;
 mod prepare;
+mod report;
 mod run_dir;
 mod runner;
 mod signals;

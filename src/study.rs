@@ -7,7 +7,11 @@
 mod file;
 mod folder;
 mod plan;
+mod results;
+mod spec;
 
 pub use file::StudyFile;
 pub use folder::{RunState, StudyFolder};
-pub use plan::{Plan, PlannedRun};
+pub use plan::{Plan, PlannedRun, settings};
+pub use results::{Group, Measured, Results};
+pub use spec::{CurvesSpec, TableSpec, Take, Units};

@@ -1,5 +1,6 @@
 //! `pliant study`
 
+mod report;
 mod run;
 mod status;
 
@@ -26,6 +27,7 @@ struct Asked {
 pub fn run(command: &StudyCommand, plugins: &Plugins) -> Outcome {
     match command {
         StudyCommand::Run(args) => run::run(args, plugins),
+        StudyCommand::Report(args) => report::run(args, plugins),
         StudyCommand::Status(args) => status::run(args, plugins),
     }
 }

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fs, path::Path};
 
 use super::table::{Format, Row, TableSink};
+use crate::failure::{Failure, Outcome};
 
 /// Writes scalars as `frames,agent_steps,updates,wall_s,tag,value`.
 ///
@@ -54,6 +55,51 @@ pub fn last(path: &Path, tag: &str) -> Option<f64> {
             .ok()
     };
     text.lines().rev().find_map(of_tag)
+}
+
+/// A row of a table of metrics, without its tag.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measurement {
+    /// When, in each of the units.
+    pub frames: u64,
+    /// Decisions.
+    pub agent_steps: u64,
+    /// Optimiser steps.
+    pub updates: u64,
+    /// What was measured.
+    pub value: f64,
+}
+
+/// All rows of a file that a [`CsvSink`] wrote, with their tags.
+pub fn read(path: &Path) -> Outcome<Vec<(String, Measurement)>> {
+    let failed = |error: String| Failure::Input(format!("{}: {error}", path.display()));
+    let text = fs::read(path).map_err(|error| failed(error.to_string()))?;
+    let mut rest = text
+        .strip_prefix(Csv::HEADER.as_bytes())
+        .ok_or_else(|| failed(format!("the first line is not `{}`", Csv::HEADER.trim_end())))?;
+    let mut rows = Vec::new();
+    while let Some(length) = Csv::row_length(rest) {
+        let row = String::from_utf8_lossy(&rest[..length]);
+        let read = measurement(row.trim_end_matches('\n'));
+        rows.push(
+            read.ok_or_else(|| failed(format!("`{}` is not a row of metrics", row.trim_end())))?,
+        );
+        rest = &rest[length..];
+    }
+    Ok(rows)
+}
+
+fn measurement(row: &str) -> Option<(String, Measurement)> {
+    let mut fields = row.splitn(5, ',');
+    let mut number = || fields.next()?.parse::<u64>().ok();
+    let (frames, agent_steps, updates) = (number()?, number()?, number()?);
+    let _wall_s = fields.next()?;
+    let (tag, value) = fields.next()?.rsplit_once(',')?;
+    let tag = match tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) {
+        Some(inner) => inner.replace("\"\"", "\""),
+        None => tag.to_owned(),
+    };
+    Some((tag, Measurement { frames, agent_steps, updates, value: value.parse().ok()? }))
 }
 
 fn quoted(tag: &str) -> Cow<'_, str> {
@@ -130,6 +176,26 @@ mod tests {
         sink.flush().expect("flushed");
         assert_eq!(last(&path, "eval/return"), Some(2.5));
         assert_eq!([last(&path, "none"), last(&dir.path().join("none"), "loss")], [None, None]);
+    }
+
+    #[test]
+    fn rows_are_read_back() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("metrics.csv");
+        let mut sink = CsvSink::create(&path).expect("a sink");
+        for (tag, value) in [("a,\"b\"", 0.25), ("two\nlines", f64::NAN), ("c", f64::INFINITY)] {
+            sink.write(&clock(64), 1.0, &scalar(tag, value)).expect("a row");
+        }
+        sink.flush().expect("flushed");
+        let rows = read(&path).expect("rows");
+        let tags: Vec<&str> = rows.iter().map(|(tag, _)| &**tag).collect();
+        assert_eq!(tags, ["a,\"b\"", "two\nlines", "c"]);
+        let first = Measurement { frames: 64, agent_steps: 16, updates: 4, value: 0.25 };
+        assert_eq!(rows[0].1, first);
+        assert!(rows[1].1.value.is_nan() && rows[2].1.value == f64::INFINITY);
+        fs::write(&path, [Csv::HEADER, "1,2,x,0.0,a,1.0\n"].concat()).expect("a file");
+        let error = read(&path).expect_err("garbage").to_string();
+        assert!(error.contains("1,2,x,0.0,a,1.0"), "{error}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use super::spec::{CurvesSpec, TableSpec};
 use crate::engine::Seeds;
 
 /// A study, as its TOML file has it.
@@ -24,6 +25,12 @@ pub struct StudyFile {
     pub leave_out: Vec<BTreeMap<String, Vec<String>>>,
     /// How large it can be run, by name.
     pub scales: BTreeMap<String, Scale>,
+    /// Learning curves of the report.
+    #[serde(default)]
+    pub curves: Vec<CurvesSpec>,
+    /// Tables of the report.
+    #[serde(default)]
+    pub tables: Vec<TableSpec>,
 }
 
 /// `[study]`
@@ -135,6 +142,7 @@ impl StudyFile {
                 check_name(&format!("a condition of axis {}", axis.name), &condition.name)?;
             }
         }
+        self.check_report()?;
         if self.scales.is_empty() {
             return Err("there is no scale: give one as [scales.NAME]".to_owned());
         }
@@ -149,16 +157,39 @@ impl StudyFile {
         Ok(())
     }
 
+    fn check_report(&self) -> Result<(), String> {
+        let curves = self.curves.iter().map(|spec| ("curves", &spec.name, &spec.lines));
+        let tables = self.tables.iter().map(|spec| ("tables", &spec.name, &spec.rows));
+        for (section, name, axis) in curves.chain(tables) {
+            check_name(&format!("the name of {section}"), name)?;
+            self.axis(&format!("{section} {name}"), axis)?;
+        }
+        unique("curves", self.curves.iter().map(|spec| &*spec.name))?;
+        unique("tables", self.tables.iter().map(|spec| &*spec.name))?;
+        for table in &self.tables {
+            if let Some(against) = &table.against {
+                let by_axis = BTreeMap::from([(table.rows.clone(), vec![against.clone()])]);
+                self.check_conditions(&format!("tables {}, against", table.name), &by_axis)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An axis by its name.
+    fn axis(&self, place: &str, name: &str) -> Result<&Axis, String> {
+        self.axes
+            .iter()
+            .find(|axis| axis.name == name)
+            .ok_or_else(|| unknown(place, "axis", name, self.axes.iter().map(|axis| &*axis.name)))
+    }
+
     fn check_conditions(
         &self,
         place: &str,
         by_axis: &BTreeMap<String, Vec<String>>,
     ) -> Result<(), String> {
         for (axis, names) in by_axis {
-            let known = self.axes.iter().map(|axis| &*axis.name);
-            let Some(found) = self.axes.iter().find(|known| known.name == *axis) else {
-                return Err(unknown(place, "axis", axis, known));
-            };
+            let found = self.axis(place, axis)?;
             if names.is_empty() {
                 return Err(format!("{place}.{axis} is an empty list"));
             }
@@ -315,6 +346,16 @@ seeds = "0..1"
                 "[scales.smoke]",
                 "[[leave_out]]\nnorm = []\n[scales.smoke]",
                 &["leave_out.norm", "empty"],
+            ),
+            (
+                "[scales.smoke]",
+                "[[tables]]\nname = \"t\"\ntitle = \"T\"\ntag = \"x\"\nrows = \"norms\"\n[scales.smoke]",
+                &["tables t", "unknown axis `norms`", "`norm`"],
+            ),
+            (
+                "[scales.smoke]",
+                "[[tables]]\nname = \"t\"\ntitle = \"T\"\ntag = \"x\"\nrows = \"norm\"\nagainst = \"x\"\n[scales.smoke]",
+                &["tables t, against", "`x`", "`none`"],
             ),
         ] {
             let error = error(from, to);

@@ -130,6 +130,11 @@ pub(super) fn differences(old: &str, new: &str) -> Vec<String> {
         .collect()
 }
 
+/// A configuration's settings by their paths.
+pub fn settings(config: &Config) -> std::collections::BTreeMap<String, Value> {
+    flat(&config.to_toml().parse::<Table>().expect("what was just written"))
+}
+
 fn flat(table: &Table) -> std::collections::BTreeMap<String, Value> {
     let mut found = std::collections::BTreeMap::new();
     for (key, value) in table {

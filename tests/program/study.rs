@@ -30,7 +30,25 @@ setting = "network.width"
 values = [8, 16]
 [[axes]]
 name = "norm"
-conditions = [{ name = "none" }, { name = "layer_norm", with = ["layer_norm"] }]
+conditions = [{ name = "none" }, { name = "layer_norm", label = "LayerNorm", with = ["layer_norm"] }]
+[[curves]]
+name = "loss"
+title = "Loss & more"
+tag = "train/loss"
+lines = "norm"
+x = "updates"
+[[tables]]
+name = "accuracy"
+title = "Accuracy"
+tag = "eval/accuracy"
+rows = "norm"
+against = "none"
+[[tables]]
+name = "change"
+title = "Change of accuracy"
+tag = "eval/accuracy"
+take = "change"
+rows = "width"
 [scales.smoke]
 about = "seconds"
 seeds = "0..1"
@@ -85,6 +103,74 @@ fn every_run_is_made_once_and_is_the_run_that_it_would_be_alone() {
     assert!(newest_tensors(&alone) == newest_tensors(&of_study));
     let ran = pliant(folder.path(), &["study", "status", "studies/small-smoke"]);
     assert!(ran.code == Some(0) && ran.out.contains("16/layer_norm"), "{}{}", ran.out, ran.err);
+}
+
+/// A CSV file's rows, without quotes.
+fn rows(path: &Path) -> Vec<Vec<String>> {
+    let text =
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let fields = |line: &str| line.split(',').map(|field| field.replace('"', "")).collect();
+    text.lines().map(fields).collect()
+}
+
+/// The values of a tag in a run's table.
+fn values(run: &Path, tag: &str) -> Vec<f64> {
+    let of_tag = rows(&run.join("metrics.csv")).into_iter().filter(|row| row[4] == tag);
+    of_tag.map(|row| row[5].parse().expect("a number")).collect()
+}
+
+#[test]
+fn a_report_shows_means_over_seeds_and_claims_nothing_of_two() {
+    let folder = folder();
+    let study = folder.path().join("out");
+    let refused_early = pliant(folder.path(), &["study", "report", "small.toml", "--out", "out"]);
+    refused(&refused_early, &["no run is finished"]);
+    succeeds(folder.path(), &["study", "run", "small.toml", "--out", "out"]);
+    succeeds(folder.path(), &["study", "report", "out"]);
+    let report = study.join("report");
+    let last =
+        |name: &str| *values(&run_of(&study, name), "eval/accuracy").last().expect("measured");
+    let table = rows(&report.join("accuracy-8.csv"));
+    let labels: Vec<&str> = table.iter().skip(1).map(|row| &*row[0]).collect();
+    assert_eq!(labels, ["none", "LayerNorm"]);
+    let number = |row: usize, column: usize| table[row][column].parse::<f64>().expect("a number");
+    let [none, norm] =
+        ["none", "layer_norm"].map(|name| [0, 1].map(|seed| last(&format!("8/{name}/seed{seed}"))));
+    let mean = |both: [f64; 2]| f64::midpoint(both[0], both[1]);
+    assert!((number(1, 1) - mean(none)).abs() < 1e-12 && number(1, 7) == 2.0, "{table:?}");
+    assert!((number(2, 1) - mean(norm)).abs() < 1e-12);
+    let difference = f64::midpoint(norm[0] - none[0], norm[1] - none[1]);
+    assert!((number(2, 8) - difference).abs() < 1e-12);
+    assert!(table[2][12].starts_with("too few (2 of"), "{table:?}");
+    // `change`: the last less the first.
+    let change = rows(&report.join("change-LayerNorm.csv"));
+    let of = |seed: u64| {
+        let values = values(&run_of(&study, &format!("16/layer_norm/seed{seed}")), "eval/accuracy");
+        values[values.len() - 1] - values[0]
+    };
+    assert_eq!(change[2][0], "16");
+    assert!((change[2][1].parse::<f64>().expect("a number") - mean([of(0), of(1)])).abs() < 1e-12);
+    let loss = rows(&report.join("loss-16.csv"));
+    let first =
+        |seed: u64| values(&run_of(&study, &format!("16/none/seed{seed}")), "train/loss")[0];
+    let point = &loss[1];
+    assert_eq!((&*point[0], &*point[5]), ("none", "2"));
+    assert!(
+        (point[2].parse::<f64>().expect("a number") - mean([first(0), first(1)])).abs() < 1e-12
+    );
+    for file in ["loss-16.svg", "loss-16.png", "loss-8.svg"] {
+        assert!(report.join(file).exists(), "{file}");
+    }
+    let page = fs::read_to_string(report.join("index.html")).expect("a page");
+    for words in
+        ["Loss &amp; more: 16", "<svg", "network.width", "too few (2 of", "8 finished runs"]
+    {
+        assert!(page.contains(words), "{words}");
+    }
+    assert!(!page.contains("http-equiv") && !page.contains("src="), "it needs nothing else");
+    fs::remove_file(run_of(&study, RUNS[0]).join("status.json")).expect("there");
+    let ran = pliant(folder.path(), &["study", "report", "out"]);
+    assert!(ran.code == Some(0) && ran.err.contains("1 runs are not finished"), "{}", ran.err);
 }
 
 #[test]

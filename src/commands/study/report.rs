@@ -1,0 +1,31 @@
+//! `pliant study report`
+
+use pliant_core::registry::Plugins;
+
+use super::Asked;
+use crate::{
+    cli::StudyArgs,
+    failure::{Failure, Outcome},
+    report,
+    study::Results,
+};
+
+/// Makes figures, tables and a page of what is finished of a study.
+pub fn run(args: &StudyArgs, plugins: &Plugins) -> Outcome {
+    let asked = Asked::of(args)?;
+    let plan = asked.plan(plugins)?;
+    let results = Results::read(&asked.file, &plan, &asked.folder)?;
+    if results.runs().is_empty() {
+        return Err(Failure::Input(format!(
+            "study folder {}: no run is finished; run it with: pliant study run",
+            asked.folder.path().display()
+        )));
+    }
+    let page =
+        report::write(&asked.file, &asked.scale, &results, &asked.folder.path().join("report"))?;
+    if results.missing > 0 {
+        eprintln!("warning: {} runs are not finished and not in the report", results.missing);
+    }
+    say!("{}", page.display());
+    Ok(())
+}

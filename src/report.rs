@@ -1,0 +1,67 @@
+//! Reports: what the runs of a study came to, as figures, tables and a page that is good to read.
+
+mod curves;
+mod page;
+mod settings;
+mod table;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    failure::{Failure, Outcome},
+    run_dir::write_whole,
+    study::{Results, StudyFile},
+};
+
+/// A part of the page: a figure or a table under its title.
+struct Section {
+    title: String,
+    /// HTML.
+    body: String,
+}
+
+/// Writes the report of a study into `folder` and returns its page. Every figure and table is also a CSV.
+pub fn write(
+    file: &StudyFile,
+    scale: &str,
+    results: &Results<'_>,
+    folder: &Path,
+) -> Outcome<PathBuf> {
+    fs::create_dir_all(folder).map_err(|error| {
+        Failure::Run(format!("cannot make report folder {}: {error}", folder.display()))
+    })?;
+    let mut sections = Vec::new();
+    for spec in &file.curves {
+        sections.extend(curves::sections(spec, results, folder)?);
+    }
+    for spec in &file.tables {
+        sections.extend(table::sections(spec, results, folder)?);
+    }
+    sections.push(settings::section(file, results));
+    let page = folder.join("index.html");
+    write_whole(&page, page::html(file, scale, results, &sections).as_bytes())?;
+    Ok(page)
+}
+
+/// `NAME`, or `NAME-OTHER-CONDITIONS` where there is a file for each of several groups.
+fn file_name(name: &str, others: &[String]) -> String {
+    let plain = |text: &String| {
+        let kept = |character: char| character.is_ascii_alphanumeric() || "_.+".contains(character);
+        text.chars()
+            .map(|character| if kept(character) { character } else { '-' })
+            .collect::<String>()
+    };
+    std::iter::once(name.to_owned()).chain(others.iter().map(plain)).collect::<Vec<_>>().join("-")
+}
+
+/// The title of a group's figure or table.
+fn titled(title: &str, others: &[String]) -> String {
+    if others.is_empty() { title.to_owned() } else { format!("{title}: {}", others.join(", ")) }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,166 @@
+//! Tables: a number of each run, by conditions, with intervals and what may be said of differences.
+
+use std::{fmt::Write as _, path::Path};
+
+use pliant_statistics::{
+    bootstrap::Bootstrap,
+    effect::Verdict,
+    error::Error,
+    paired::{PairedDifference, paired_difference},
+    seeded::{Seeded, Summary},
+};
+
+use super::{Section, escaped, file_name, titled};
+use crate::{
+    failure::{Failure, Outcome},
+    run_dir::write_whole,
+    sinks::console::numbers::short,
+    study::{Group, Results, TableSpec, Take},
+};
+
+/// A condition's row.
+struct Row {
+    label: String,
+    /// `None` if no run of it has the number.
+    summary: Option<Summary>,
+    difference: Option<PairedDifference>,
+}
+
+/// A table for each group along the axis that is rows.
+pub fn sections(spec: &TableSpec, results: &Results<'_>, folder: &Path) -> Outcome<Vec<Section>> {
+    results.along(&spec.rows).iter().map(|group| section(spec, group, folder)).collect()
+}
+
+fn section(spec: &TableSpec, group: &Group<'_>, folder: &Path) -> Outcome<Section> {
+    let rows =
+        rows(spec, group).map_err(|error| Failure::Run(format!("table {}: {error}", spec.name)))?;
+    let name = file_name(&spec.name, &group.others);
+    write_whole(&folder.join(format!("{name}.csv")), csv(&rows).as_bytes())?;
+    let body = format!("{}<p class=\"note\"><a href=\"{name}.csv\">CSV</a></p>", html(spec, &rows));
+    Ok(Section { title: titled(&spec.title, &group.others), body })
+}
+
+fn rows(spec: &TableSpec, group: &Group<'_>) -> Result<Vec<Row>, Error> {
+    let numbers = group.conditions.iter().map(|(name, label, runs)| {
+        let of_run = |run: &&crate::study::Measured<'_>| {
+            Some((run.run.seed, run.number(&spec.tag, spec.take)?))
+        };
+        let values: Vec<(u64, f64)> = runs.iter().filter_map(of_run).collect();
+        let seeded =
+            if values.is_empty() { None } else { Some(Seeded::new(label.clone(), values)?) };
+        Ok((name.clone(), label.clone(), seeded))
+    });
+    let numbers: Vec<(String, String, Option<Seeded>)> = numbers.collect::<Result<_, Error>>()?;
+    let control = numbers.iter().find(|(name, _, _)| Some(name) == spec.against.as_ref());
+    let control = control.and_then(|(_, _, seeded)| seeded.as_ref());
+    let compared = numbers.len().saturating_sub(1);
+    let bootstrap = Bootstrap::new(0);
+    let row = |(name, label, seeded): &(String, String, Option<Seeded>)| {
+        let is_control = Some(name) == spec.against.as_ref();
+        let difference = match (control, seeded) {
+            (Some(control), Some(treated)) if !is_control => {
+                paired_difference(control, treated, &bootstrap.among(compared)).ok()
+            }
+            _ => None,
+        };
+        let summary = seeded.as_ref().map(|seeded| seeded.summary(&bootstrap)).transpose()?;
+        Ok(Row { label: label.clone(), summary, difference })
+    };
+    numbers.iter().map(row).collect()
+}
+
+fn html(spec: &TableSpec, rows: &[Row]) -> String {
+    let take = match spec.take {
+        Take::Last => "last",
+        Take::First => "first",
+        Take::Change => "last less first",
+        Take::Mean => "mean",
+        Take::Max => "largest",
+        Take::Min => "smallest",
+    };
+    let is_compared = rows.iter().any(|row| row.difference.is_some());
+    let mut text = format!(
+        "<p class=\"note\">The {take} value of <code>{}</code>; 95 % bootstrap intervals of the mean over seeds{}.</p>\
+         <table><thead><tr><th></th><th>mean</th><th>interval</th><th>standard deviation</th><th>least .. most</th><th>seeds</th>",
+        escaped(&spec.tag),
+        if is_compared {
+            ", differences seed by seed with intervals that hold for all rows together (Bonferroni)"
+        } else {
+            ""
+        }
+    );
+    if is_compared {
+        let against = escaped(spec.against.as_deref().unwrap_or_default());
+        write!(text, "<th>less {against}</th><th>interval</th><th>verdict</th>").expect("a String");
+    }
+    text += "</tr></thead><tbody>";
+    for row in rows {
+        text += &format!("<tr><th>{}</th>", escaped(&row.label));
+        for cell in cells(row, is_compared) {
+            text += &format!("<td>{}</td>", escaped(&cell));
+        }
+        text += "</tr>";
+    }
+    text + "</tbody></table>"
+}
+
+fn cells(row: &Row, is_compared: bool) -> Vec<String> {
+    let interval = |ends: Option<(f64, f64)>| {
+        ends.map(|(low, high)| format!("{} .. {}", short(low), short(high))).unwrap_or_default()
+    };
+    let Some(summary) = &row.summary else {
+        return vec!["not measured".to_owned()];
+    };
+    let mean = &summary.mean;
+    let mut cells = vec![
+        short(mean.estimate),
+        interval(mean.low().zip(mean.high())),
+        summary.standard_deviation.map(short).unwrap_or_default(),
+        interval(Some((summary.least, summary.most))),
+        mean.n.to_string(),
+    ];
+    if let Some(difference) = row.difference.as_ref().filter(|_| is_compared) {
+        let estimate = &difference.effect.estimate;
+        cells.push(short(estimate.estimate));
+        cells.push(interval(estimate.low().zip(estimate.high())));
+        cells.push(said(difference.effect.verdict()));
+    }
+    cells
+}
+
+fn said(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Above => "higher".to_owned(),
+        Verdict::Below => "lower".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn csv(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "condition,mean,low,high,standard_deviation,least,most,seeds,difference,difference_low,difference_high,p_value,verdict\n",
+    );
+    let shown = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+    for row in rows {
+        let name = row.label.replace('"', "\"\"");
+        let summary = row.summary.as_ref();
+        let mean = summary.map(|summary| &summary.mean);
+        let effect = row.difference.as_ref().map(|difference| &difference.effect);
+        let fields = [
+            shown(mean.map(|mean| mean.estimate)),
+            shown(mean.and_then(pliant_statistics::estimate::Estimate::low)),
+            shown(mean.and_then(pliant_statistics::estimate::Estimate::high)),
+            shown(summary.and_then(|summary| summary.standard_deviation)),
+            shown(summary.map(|summary| summary.least)),
+            shown(summary.map(|summary| summary.most)),
+            mean.map_or(0, |mean| mean.n).to_string(),
+            shown(effect.map(|effect| effect.estimate.estimate)),
+            shown(effect.and_then(|effect| effect.estimate.low())),
+            shown(effect.and_then(|effect| effect.estimate.high())),
+            shown(effect.map(|effect| effect.p_value)),
+            effect.map(|effect| said(effect.verdict())).unwrap_or_default(),
+        ];
+        text += &format!("\"{name}\",{}\n", fields.join(","));
+    }
+    text
+}
