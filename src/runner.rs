@@ -146,6 +146,9 @@ impl Runner {
     }
 
     fn train_on(&mut self, mut evaluations: Vec<(String, Evaluation)>) -> Outcome<Summary> {
+        if self.is_restored {
+            self.checkpoints.tidy();
+        }
         if self.outputs.are_ahead() {
             self.write_checkpoint()?; // says so
         }

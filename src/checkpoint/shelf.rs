@@ -33,8 +33,7 @@ pub fn make_room(folder: &Path, name: &str) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// Puts what was written aside into its place, then removes all but the newest `keep`, and the replay of all but
-/// the newest.
+/// Puts what was written aside into its place, then tidies up.
 pub fn put(folder: &Path, name: &str, keep: usize) -> io::Result<PathBuf> {
     let (path, replaced) = (folder.join(name), replaced(folder, name));
     sync_folder(&aside(folder, name));
@@ -44,9 +43,14 @@ pub fn put(folder: &Path, name: &str, keep: usize) -> io::Result<PathBuf> {
     }
     fs::rename(aside(folder, name), &path)?;
     sync_folder(folder);
+    tidy(folder, keep);
+    Ok(path)
+}
+
+/// Removes what writers that were cut off left behind, all but the newest `keep`, and the replay of all but the newest.
+pub fn tidy(folder: &Path, keep: usize) {
     remove_leftovers(folder);
     prune(folder, keep.max(1));
-    Ok(path)
 }
 
 /// Checkpoints, newest first.
@@ -93,12 +97,15 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     if path.exists() { fs::remove_dir_all(path) } else { Ok(()) }
 }
 
-/// What writers that were cut off left behind, and checkpoints that were replaced.
+/// What writers that were cut off left behind, and checkpoints that were replaced, unless one is needed.
 fn remove_leftovers(folder: &Path) {
+    let needed = list(folder);
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with('.') && (name.ends_with(".new") || name.ends_with(".old")) {
+        let is_leftover =
+            name.starts_with('.') && (name.ends_with(".new") || name.ends_with(".old"));
+        if is_leftover && !needed.contains(&entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }

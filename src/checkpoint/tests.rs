@@ -138,8 +138,20 @@ fn a_checkpoint_that_was_being_replaced_still_counts() {
     assert_eq!(list(folder.path()), [old]);
     assert_eq!(newest(folder.path()).clock.updates, 7);
     let mut writer = Writer::new(folder.path().to_owned(), 2);
-    writer.write(&contents(8)).and_then(|()| writer.wait()).expect("writable");
-    assert_eq!(names(folder.path()), ["8"], "leftovers go when the next one is there");
+    writer.tidy();
+    assert_eq!(names(folder.path()), [".7.old"], "it is all there is");
+    writer.write(&contents(7)).and_then(|()| writer.wait()).expect("writable");
+    assert_eq!(names(folder.path()), ["7"]);
+}
+
+/// A kill between the rename and what follows it.
+#[test]
+fn what_was_left_to_do_is_done() {
+    let folder = written(&[1, 2, 3], 3);
+    fs::create_dir(folder.path().join(".4.new")).expect("writable");
+    Writer::new(folder.path().to_owned(), 2).tidy();
+    assert_eq!(names(folder.path()), ["2", "3"]);
+    assert!(read(&folder.path().join("2")).is_ok() && read(&folder.path().join("3")).is_ok());
 }
 
 #[test]

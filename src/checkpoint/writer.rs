@@ -43,6 +43,11 @@ impl Writer {
         Ok(())
     }
 
+    /// Does what a process that was killed between two steps of this left to do.
+    pub fn tidy(&self) {
+        shelf::tidy(&self.folder, self.keep);
+    }
+
     /// Waits until the last checkpoint is in its place.
     pub fn wait(&mut self) -> Result<(), String> {
         let panicked = |_| Err("cannot write a checkpoint: its thread panicked".to_owned());

@@ -6,6 +6,7 @@ use pliant_statistics::{
     bootstrap::Bootstrap,
     effect::Verdict,
     error::Error,
+    estimate::Estimate,
     paired::{PairedDifference, paired_difference},
     seeded::{Seeded, Summary},
 };
@@ -81,7 +82,7 @@ fn html(spec: &TableSpec, rows: &[Row]) -> String {
     let is_compared = rows.iter().any(|row| row.difference.is_some());
     let mut text = format!(
         "<p class=\"note\">The {take} value of <code>{}</code>; 95 % bootstrap intervals of the mean over seeds{}.</p>\
-         <table><thead><tr><th></th><th>mean</th><th>interval</th><th>standard deviation</th><th>least .. most</th><th>seeds</th>",
+         <table><thead><tr><th></th><th>mean and interval</th><th>standard deviation</th><th>seeds</th>",
         escaped(&spec.tag),
         if is_compared {
             ", differences seed by seed with intervals that hold for all rows together (Bonferroni)"
@@ -91,7 +92,7 @@ fn html(spec: &TableSpec, rows: &[Row]) -> String {
     );
     if is_compared {
         let against = escaped(spec.against.as_deref().unwrap_or_default());
-        write!(text, "<th>less {against}</th><th>interval</th><th>verdict</th>").expect("a String");
+        write!(text, "<th>less {against}</th><th>verdict</th>").expect("a String");
     }
     text += "</tr></thead><tbody>";
     for row in rows {
@@ -105,27 +106,26 @@ fn html(spec: &TableSpec, rows: &[Row]) -> String {
 }
 
 fn cells(row: &Row, is_compared: bool) -> Vec<String> {
-    let interval = |ends: Option<(f64, f64)>| {
-        ends.map(|(low, high)| format!("{} .. {}", short(low), short(high))).unwrap_or_default()
-    };
     let Some(summary) = &row.summary else {
         return vec!["not measured".to_owned()];
     };
-    let mean = &summary.mean;
     let mut cells = vec![
-        short(mean.estimate),
-        interval(mean.low().zip(mean.high())),
+        shown(&summary.mean),
         summary.standard_deviation.map(short).unwrap_or_default(),
-        interval(Some((summary.least, summary.most))),
-        mean.n.to_string(),
+        summary.mean.n.to_string(),
     ];
     if let Some(difference) = row.difference.as_ref().filter(|_| is_compared) {
-        let estimate = &difference.effect.estimate;
-        cells.push(short(estimate.estimate));
-        cells.push(interval(estimate.low().zip(estimate.high())));
+        cells.push(shown(&difference.effect.estimate));
         cells.push(said(difference.effect.verdict()));
     }
     cells
+}
+
+/// `0.51 [0.47, 0.56]`.
+fn shown(estimate: &Estimate) -> String {
+    let ends = estimate.low().zip(estimate.high());
+    let interval = ends.map(|(low, high)| format!(" [{}, {}]", short(low), short(high)));
+    short(estimate.estimate) + &interval.unwrap_or_default()
 }
 
 fn said(verdict: Verdict) -> String {
@@ -148,8 +148,8 @@ fn csv(rows: &[Row]) -> String {
         let effect = row.difference.as_ref().map(|difference| &difference.effect);
         let fields = [
             shown(mean.map(|mean| mean.estimate)),
-            shown(mean.and_then(pliant_statistics::estimate::Estimate::low)),
-            shown(mean.and_then(pliant_statistics::estimate::Estimate::high)),
+            shown(mean.and_then(Estimate::low)),
+            shown(mean.and_then(Estimate::high)),
             shown(summary.and_then(|summary| summary.standard_deviation)),
             shown(summary.map(|summary| summary.least)),
             shown(summary.map(|summary| summary.most)),
