@@ -71,6 +71,11 @@ impl<E: Event> Intervention for OnSchedule<E> {
         self.schedule.first(target_period_updates)
     }
 
+    fn changes_learner(&self, update: u64, ends_in_target_update: bool) -> bool {
+        let on_target = ends_in_target_update && self.schedule.is_due_on_target_update(update);
+        on_target || self.schedule.is_due(update)
+    }
+
     fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         let waits = hook.ends_in_target_update && self.event.spares_target();
         if self.schedule.is_due(learner.updates) && !waits {
@@ -139,6 +144,10 @@ impl<P: Penalty> Intervention for InWindow<P> {
 
     fn first_update(&self, _target_period_updates: u64) -> Option<u64> {
         Some(self.window.start_updates)
+    }
+
+    fn changes_learner(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+        false
     }
 
     fn extra_loss(&mut self, learner: &Learner, hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
