@@ -33,6 +33,8 @@ enum Command {
     Train(TrainArgs),
     /// Continue a run from its newest checkpoint
     Resume(ResumeArgs),
+    /// Make the update at which a run failed once more, to find out what helps
+    Retry(RetryArgs),
     /// Evaluate the agent of a run
     Eval(EvalArgs),
     /// Measure the stored checkpoints of a run with probes
@@ -117,6 +119,22 @@ pub struct ResumeArgs {
     /// The run directory
     pub(crate) run: PathBuf,
     /// Change a setting before going on: --set run.budget_frames=2000000
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// auto, cpu or cuda:N (run.device)
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
+}
+
+/// `pliant retry`
+#[derive(Args)]
+pub struct RetryArgs {
+    /// The run directory
+    pub(crate) run: PathBuf,
+    /// The update, as the error counts it [default: the newest in the run's failures/]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) update: Option<u64>,
+    /// Change a setting first: --set agent.optimizer.learning_rate=0.0001
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// auto, cpu or cuda:N (run.device)
@@ -343,6 +361,7 @@ fn dispatch(command: &Command, plugins: &Plugins) -> Outcome {
     match command {
         Command::Train(args) => commands::train::run(args, plugins),
         Command::Resume(args) => commands::resume::run(args, plugins),
+        Command::Retry(args) => commands::retry::run(args, plugins),
         Command::Eval(args) => commands::eval::run(args, plugins),
         Command::Probe(args) => commands::probe::run(args, plugins),
         Command::List(args) => commands::list::run(args, plugins),

@@ -23,6 +23,7 @@ mod engine;
 mod episodes;
 mod evaluation;
 mod experiment;
+mod failed_update;
 mod failure;
 #[cfg(test)]
 mod fakes;

@@ -149,6 +149,11 @@ impl RunDirectory {
         self.0.join("checkpoints")
     }
 
+    /// Where updates that went wrong are kept.
+    pub fn failures(&self) -> PathBuf {
+        self.0.join("failures")
+    }
+
     /// What `status.json` says, if it can be read.
     pub fn status(&self) -> Option<Status> {
         let text = fs::read_to_string(self.0.join("status.json")).ok()?;

@@ -72,7 +72,7 @@ impl Learner {
         let is_changed = interventions.change_learner(self.updates + 1, ends_in_target_update);
         let mut before = Before::of(self, interventions, clock.updates, is_changed);
         let round = Round { batch, ends_in_target_update, update: self.updates + 1 };
-        let made = self.attempt(&loss, &round, &mut before, interventions, clock, metrics);
+        let made = self.attempt(loss, &round, &mut before, interventions, clock, metrics);
         if let Err(Error::NotFinite(_)) = made {
             before.restore(self, interventions, &mut clock.updates)?;
         }
@@ -81,7 +81,7 @@ impl Learner {
 
     fn attempt(
         &mut self,
-        loss: &Tensor,
+        loss: Tensor,
         round: &Round<'_>,
         before: &mut Before,
         interventions: &mut Interventions,
@@ -93,14 +93,15 @@ impl Learner {
         let penalties = interventions.penalties(self, &mut context)?;
         self.online.variables().zero_grad();
         let terms = penalties.iter().map(|(_, penalty)| penalty);
-        terms.fold(loss.shallow_clone(), |total, penalty| total + penalty).backward();
+        let primary = loss.detach();
+        terms.fold(loss, |total, penalty| total + penalty).backward();
         let hooked = self.change_gradients(interventions, &mut context);
         let gradients = self.gradients();
-        let (losses, size) = Losses::read(loss, &penalties, &magnitude(&gradients));
+        let (losses, size) = Losses::read(&primary, &penalties, &magnitude(&gradients));
         losses.check(update)?; // before a hook's error: it may be a consequence
         hooked?;
         self.check_gradients(size, update)?;
-        if !before.has_learner() && !(size <= self.optimizer.safe_gradient()) {
+        if !before.has_learner() && size >= self.optimizer.safe_gradient() {
             before.add_learner(self);
         }
         self.optimizer.step(self.online.variables());
@@ -117,7 +118,9 @@ impl Learner {
             interventions
                 .call(self, &mut context, |part, own, hook| part.on_target_update(own, hook))?;
         }
-        if before.has_learner() { self.check_learned(update, None)? }
+        if before.has_learner() {
+            self.check_learned(update, None)?
+        }
         Ok(losses)
     }
 

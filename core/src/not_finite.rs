@@ -132,7 +132,10 @@ impl fmt::Display for NotFinite {
         match (stage, by) {
             (Stage::Loss, None) => write!(f, "the loss of update {update} is not finite")?,
             (Stage::Loss, Some(by)) => {
-                write!(f, "the term that `{by}` adds to the loss of update {update} is not finite")?;
+                write!(
+                    f,
+                    "the term that `{by}` adds to the loss of update {update} is not finite"
+                )?;
             }
             (Stage::Gradients, _) => write!(f, "gradients of update {update} are not finite")?,
             (Stage::Parameters, _) => {
@@ -153,8 +156,12 @@ impl fmt::Display for NotFinite {
         }
         f.write_str(match stage {
             Stage::Loss => "; the learning rate may be too high",
-            Stage::Gradients => "; a step of the backward pass or of an intervention divides by zero or overflows",
-            Stage::Parameters => "; the learning rate may be too high, or the optimizer's eps too small",
+            Stage::Gradients => {
+                "; a step of the backward pass or of an intervention divides by zero or overflows"
+            }
+            Stage::Parameters => {
+                "; the learning rate may be too high, or the optimizer's eps too small"
+            }
         })
     }
 }
@@ -181,7 +188,8 @@ mod tests {
         let by = Some("interventions[0]".to_owned());
         let found = NotFinite { update: 7, stage, by, tensors: (0..6).map(bad).collect() };
         let text = found.to_string();
-        for words in ["gradients of update 7", "`3` (1 of 2 NaN) and 2 more", "after interventions[0]"]
+        for words in
+            ["gradients of update 7", "`3` (1 of 2 NaN) and 2 more", "after interventions[0]"]
         {
             assert!(text.contains(words), "{words}: {text}");
         }

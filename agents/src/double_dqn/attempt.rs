@@ -138,7 +138,8 @@ struct Passed {
 impl Passed {
     fn before(learner: &Learner, dropout: &Stream) -> Self {
         let variables = learner.online.variables().iter();
-        let statistics = variables.filter(|(_, tensor)| !tensor.requires_grad() && tensor.dim() == 1);
+        let statistics =
+            variables.filter(|(_, tensor)| !tensor.requires_grad() && tensor.dim() == 1);
         let copy = |(name, tensor): (&str, &Tensor)| (name.to_owned(), tensor.copy());
         Self { dropout: dropout.clone(), statistics: statistics.map(copy).collect() }
     }

@@ -11,9 +11,7 @@ use crate::ffi::{self, Handle, handle, made};
 pub fn magnitude(tensors: &[Tensor]) -> Tensor {
     let handles: Vec<Handle> = tensors.iter().map(handle).collect();
     // SAFETY: the handles are alive throughout, and as many as the count says.
-    made(|result| unsafe {
-        ffi::pliant_magnitude(handles.len() as i64, handles.as_ptr(), result)
-    })
+    made(|result| unsafe { ffi::pliant_magnitude(handles.len() as i64, handles.as_ptr(), result) })
 }
 
 #[cfg(test)]
