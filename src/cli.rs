@@ -48,8 +48,8 @@ enum Command {
     /// Measure speed; prints one JSON object
     #[command(subcommand)]
     Bench(BenchArgs),
-    /// Check what this machine has of what a run needs
-    Doctor,
+    /// Check what this machine has of what a run needs, or whether a run is whole
+    Doctor(DoctorArgs),
     /// Print a shell's completion script
     Completions {
         /// The shell
@@ -231,6 +231,24 @@ pub struct TraceArgs {
     pub(crate) out: PathBuf,
 }
 
+/// `pliant doctor`
+#[derive(Args)]
+pub struct DoctorArgs {
+    /// A preset or a TOML file: has this machine what such a run needs? Or a run directory: is it whole?
+    /// [default: the machine alone]
+    #[arg(value_name = "PRESET[+PRESET..]|FILE|RUN")]
+    pub(crate) what: Option<String>,
+    /// Change a setting of the preset or file: --set agent.replay_capacity=100000
+    #[arg(long, value_name = "KEY=VALUE", requires = "what")]
+    pub(crate) set: Vec<String>,
+    /// auto, cpu or cuda:N (run.device)
+    #[arg(long, value_name = "DEVICE", requires = "what")]
+    pub(crate) device: Option<String>,
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `pliant fetch`
 #[derive(Args)]
 pub struct FetchArgs {
@@ -368,7 +386,7 @@ fn dispatch(command: &Command, plugins: &Plugins) -> Outcome {
         Command::Trace(args) => commands::trace::run(args, plugins),
         Command::Fetch(args) => commands::fetch::run(args),
         Command::Bench(args) => commands::bench::run(args, plugins),
-        Command::Doctor => commands::doctor::run(),
+        Command::Doctor(args) => commands::doctor::run(args, plugins),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "pliant", &mut std::io::stdout());
             Ok(())

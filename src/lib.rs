@@ -19,6 +19,7 @@ mod commands;
 pub mod config;
 mod cuda;
 mod device;
+mod disk;
 mod engine;
 mod episodes;
 mod evaluation;
