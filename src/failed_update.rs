@@ -1,6 +1,6 @@
-//! Dumps of updates that went wrong: `failures/<updates>/` in a run directory, itself a run directory in small.
+//! Dumps of updates that went wrong: `failures/<update>/` in a run directory, itself a run directory in small.
 //!
-//! It holds `config.toml`, `checkpoints/<updates>/` (the agent and its interventions before the update),
+//! It holds `config.toml`, `checkpoints/<update - 1>/` (the agent and its interventions before the update),
 //! `batch.safetensors` (the transitions, as `pliant probe --data` takes them) and `found.json`.
 
 use std::{
@@ -37,7 +37,7 @@ pub fn write(
     before: StateDict,
     failed: &FailedUpdate,
 ) -> Outcome<PathBuf> {
-    let path = run.failures().join(clock.updates.to_string());
+    let path = run.failures().join(failed.found.update.to_string());
     let written = write_files(run, &path, clock, wall_s, before, failed);
     written
         .map_err(|error| Failure::while_doing(format!("cannot write {}", path.display()), error))?;

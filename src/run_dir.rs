@@ -141,7 +141,8 @@ impl RunDirectory {
 
     /// True if a process trains it at this moment.
     pub fn is_held(&self) -> bool {
-        let held = |file: fs::File| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock));
+        let held =
+            |file: fs::File| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock));
         fs::File::open(self.0.join(".lock")).is_ok_and(held)
     }
 

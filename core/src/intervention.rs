@@ -61,10 +61,12 @@ pub trait Intervention: Checkpoint {
         Some(1)
     }
 
-    /// False if in update `update`, counted from 1, no hook changes anything but gradients and metrics. Where
-    /// it is true the learner is copied before the update, so that numbers gone wrong can be taken back:
-    /// worth saying of one that seldom acts.
-    fn changes_learner(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+    /// False if whatever it does in update `update`, counted from 1, leaves finite numbers finite, and its own
+    /// state changes from [`Self::before_step`] on alone. Where it is true, learner and interventions are
+    /// copied before the update, so that numbers gone wrong can be taken back: that costs as much as an
+    /// optimiser step or two, and is worth sparing where it is not needed. What becomes of gradients up to
+    /// [`Self::after_backward`] is no risk: nothing has changed yet when they are checked.
+    fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         true
     }
 
@@ -80,8 +82,8 @@ pub trait Intervention: Checkpoint {
         Ok(())
     }
 
-    /// Directly before the optimiser step, when gradients are what they will be: for what wraps the
-    /// optimiser. `learner.updates` does not count the coming step yet.
+    /// Directly before the optimiser step, when gradients are what they will be and known to be finite: for
+    /// what wraps the optimiser. `learner.updates` does not count the coming step yet.
     fn before_step(&mut self, _learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
         Ok(())
     }
@@ -191,10 +193,10 @@ impl Interventions {
         Ok(penalties)
     }
 
-    /// True if one of them may change the learner in this update: see [`Intervention::changes_learner`].
-    pub(crate) fn change_learner(&self, update: u64, ends_in_target_update: bool) -> bool {
+    /// True if numbers may go wrong by one of them in this update: see [`Intervention::is_risky`].
+    pub(crate) fn are_risky(&self, update: u64, ends_in_target_update: bool) -> bool {
         let mut parts = self.parts.iter();
-        parts.any(|part| part.intervention.changes_learner(update, ends_in_target_update))
+        parts.any(|part| part.intervention.is_risky(update, ends_in_target_update))
     }
 
     /// From now on it is looked for numbers that are not finite after the backward pass, after every hook and

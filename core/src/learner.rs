@@ -54,10 +54,10 @@ impl Learner {
     /// interventions are then what they were before.
     ///
     /// The device is waited for once, after the backward pass; once more at the end where the learner
-    /// was copied before the step, because something may change it from which nothing finite is sure to
-    /// come ([`Intervention::changes_learner`], [`Optimizer::safe_gradient`]).
+    /// was copied before the step, because it is not sure that it leaves finite numbers
+    /// ([`Intervention::is_risky`], [`Optimizer::safe_gradient`]).
     ///
-    /// [`Intervention::changes_learner`]: crate::intervention::Intervention::changes_learner
+    /// [`Intervention::is_risky`]: crate::intervention::Intervention::is_risky
     pub fn update(
         &mut self,
         loss: Tensor,
@@ -69,8 +69,8 @@ impl Learner {
     ) -> Result<Losses> {
         let ends_in_target_update =
             crossings(target_period_updates, self.updates, self.updates + 1) > 0;
-        let is_changed = interventions.change_learner(self.updates + 1, ends_in_target_update);
-        let mut before = Before::of(self, interventions, clock.updates, is_changed);
+        let is_risky = interventions.are_risky(self.updates + 1, ends_in_target_update);
+        let mut before = Before::of(self, interventions, clock.updates, is_risky);
         let round = Round { batch, ends_in_target_update, update: self.updates + 1 };
         let made = self.attempt(loss, &round, &mut before, interventions, clock, metrics);
         if let Err(Error::NotFinite(_)) = made {
@@ -95,15 +95,17 @@ impl Learner {
         let terms = penalties.iter().map(|(_, penalty)| penalty);
         let primary = loss.detach();
         terms.fold(loss, |total, penalty| total + penalty).backward();
-        let hooked = self.change_gradients(interventions, &mut context);
-        let gradients = self.gradients();
-        let (losses, size) = Losses::read(&primary, &penalties, &magnitude(&gradients));
+        interventions.look(self, update, "the backward pass")?;
+        let hooked = interventions
+            .call(self, &mut context, |part, own, hook| part.after_backward(own, hook));
+        let (losses, size) = Losses::read(&primary, &penalties, &magnitude(&self.gradients()));
         losses.check(update)?; // before a hook's error: it may be a consequence
         hooked?;
         self.check_gradients(size, update)?;
-        if !before.has_learner() && size >= self.optimizer.safe_gradient() {
-            before.add_learner(self);
+        if size >= self.optimizer.safe_gradient() {
+            before.add_everything(self, interventions);
         }
+        interventions.call(self, &mut context, |part, own, hook| part.before_step(own, hook))?;
         self.optimizer.step(self.online.variables());
         self.updates += 1;
         clock.updates += 1;
@@ -118,20 +120,10 @@ impl Learner {
             interventions
                 .call(self, &mut context, |part, own, hook| part.on_target_update(own, hook))?;
         }
-        if before.has_learner() {
+        if before.has_everything() {
             self.check_learned(update, None)?
         }
         Ok(losses)
-    }
-
-    fn change_gradients(
-        &mut self,
-        interventions: &mut Interventions,
-        context: &mut Context<'_>,
-    ) -> Result<()> {
-        interventions.look(self, context.update, "the backward pass")?;
-        interventions.call(self, context, |part, own, hook| part.after_backward(own, hook))?;
-        interventions.call(self, context, |part, own, hook| part.before_step(own, hook))
     }
 
     fn gradients(&self) -> Vec<Tensor> {

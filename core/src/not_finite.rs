@@ -123,6 +123,9 @@ impl fmt::Display for BadTensor {
     }
 }
 
+/// What the names of interventions in messages begin with: their numbers are no fault of other settings.
+const INTERVENTION: &str = "interventions[";
+
 /// Tensors that a message names; of others it says how many they are.
 const NAMED: usize = 4;
 
@@ -153,6 +156,9 @@ impl fmt::Display for NotFinite {
         }
         if let (Stage::Gradients | Stage::Parameters, Some(by)) = (stage, by) {
             write!(f, "; first after {by}")?;
+            if by.starts_with(INTERVENTION) {
+                return Ok(());
+            }
         }
         f.write_str(match stage {
             Stage::Loss => "; the learning rate may be too high",

@@ -51,7 +51,7 @@ impl Intervention for C51 {
         plan.set_head(Head::Categorical(Categorical { support: self.0, encoding }))
     }
 
-    fn changes_learner(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+    fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         false
     }
 }

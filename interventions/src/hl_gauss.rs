@@ -50,7 +50,7 @@ impl Intervention for HlGauss {
         plan.set_head(Head::Categorical(self.0))
     }
 
-    fn changes_learner(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+    fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         false
     }
 }

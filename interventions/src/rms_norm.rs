@@ -45,7 +45,7 @@ impl Intervention for RmsNorm {
         plan.set_norm(Norm { kind: NormKind::RootMeanSquare, position, affine, eps })
     }
 
-    fn changes_learner(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+    fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         false
     }
 }

@@ -58,7 +58,7 @@ impl Intervention for SpectralNorm {
         Ok(())
     }
 
-    fn changes_learner(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+    fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         false
     }
 }

@@ -41,8 +41,7 @@ pub fn run(args: &RetryArgs, plugins: &Plugins) -> Outcome {
 /// The dump that was asked for, or the newest.
 fn dump(args: &RetryArgs, run: &RunDirectory) -> Outcome<std::path::PathBuf> {
     let all = failed_update::list(run);
-    let wanted =
-        args.update.map(|update| run.failures().join(update.saturating_sub(1).to_string()));
+    let wanted = args.update.map(|update| run.failures().join(update.to_string()));
     let found = match wanted {
         None => all.into_iter().next(),
         Some(path) => all.into_iter().find(|dump| *dump == path),

@@ -15,9 +15,8 @@ fn findings(folder: &Path, args: &[&str]) -> Vec<(String, String, String)> {
     let all: Value = serde_json::from_str(&ran.out).expect(&ran.err);
     let text = |finding: &Value, key: &str| finding[key].as_str().expect("a text").to_owned();
     let findings = all["findings"].as_array().expect("a list").iter();
-    let findings: Vec<_> = findings
-        .map(|one| (text(one, "what"), text(one, "verdict"), text(one, "text")))
-        .collect();
+    let findings: Vec<_> =
+        findings.map(|one| (text(one, "what"), text(one, "verdict"), text(one, "text"))).collect();
     let has_failed = findings.iter().any(|(_, verdict, _)| verdict == "failed");
     assert_eq!(ran.code, Some(i32::from(has_failed)), "{}{}", ran.out, ran.err);
     assert_eq!(all["all_well"], !has_failed);

@@ -2,7 +2,10 @@
 
 use super::Learner;
 use crate::{
-    error::Result, intervention::Interventions, seeds::Stream, state::Checkpoint, state::StateDict,
+    error::Result,
+    intervention::Interventions,
+    seeds::Stream,
+    state::{Checkpoint, StateDict},
 };
 
 /// A learner and its interventions before an update, as far as the update may change them.
@@ -10,8 +13,7 @@ use crate::{
 /// Most updates change nothing until the loss and the gradients are known to be finite, and sound gradients
 /// make sound steps: of those nothing is copied but the state of random streams.
 pub(super) struct Before {
-    learner: Option<Learner>,
-    interventions: Option<StateDict>,
+    everything: Option<(Learner, StateDict)>,
     streams: Vec<Stream>,
     clock_updates: u64,
 }
@@ -24,27 +26,25 @@ impl Before {
         clock_updates: u64,
         with_everything: bool,
     ) -> Self {
-        let state = || {
+        let mut before = Self { everything: None, streams: interventions.streams(), clock_updates };
+        if with_everything {
+            before.add_everything(learner, interventions);
+        }
+        before
+    }
+
+    /// Copies learner and interventions if that is not done, while nothing but gradients has changed.
+    pub(super) fn add_everything(&mut self, learner: &Learner, interventions: &Interventions) {
+        self.everything.get_or_insert_with(|| {
             let mut state = StateDict::default();
             interventions.save(&mut state);
-            state
-        };
-        Self {
-            learner: with_everything.then(|| learner.fork()),
-            interventions: with_everything.then(state),
-            streams: interventions.streams(),
-            clock_updates,
-        }
+            (learner.fork(), state)
+        });
     }
 
     /// True if a step can be taken back.
-    pub(super) fn has_learner(&self) -> bool {
-        self.learner.is_some()
-    }
-
-    /// Copies the learner late, directly before a step.
-    pub(super) fn add_learner(&mut self, learner: &Learner) {
-        self.learner = Some(learner.fork());
+    pub(super) fn has_everything(&self) -> bool {
+        self.everything.is_some()
     }
 
     /// Makes all of it as it was.
@@ -54,11 +54,9 @@ impl Before {
         interventions: &mut Interventions,
         clock_updates: &mut u64,
     ) -> Result<()> {
-        if let Some(before) = self.learner {
+        if let Some((before, state)) = self.everything {
             *learner = before;
-        }
-        if let Some(before) = self.interventions {
-            interventions.load(&before)?;
+            interventions.load(&state)?;
         }
         interventions.set_streams(self.streams);
         *clock_updates = self.clock_updates;

@@ -120,8 +120,8 @@ impl Intervention for Guarded<dyn Intervention> {
         })
     }
 
-    fn changes_learner(&self, update: u64, ends_in_target_update: bool) -> bool {
-        let asked = panic_text(|| self.part.changes_learner(update, ends_in_target_update));
+    fn is_risky(&self, update: u64, ends_in_target_update: bool) -> bool {
+        let asked = panic_text(|| self.part.is_risky(update, ends_in_target_update));
         asked.unwrap_or_else(|text| {
             put(&self.pending, text);
             true

@@ -74,7 +74,8 @@ fn computes(on: Device) -> Result<(), String> {
 
 #[cfg(feature = "atari")]
 fn roms() -> Finding {
-    let advice = |error: pliant_envs::env::EnvError| format!("{error}; scripts/setup fetches them anew");
+    let advice =
+        |error: pliant_envs::env::EnvError| format!("{error}; scripts/setup fetches them anew");
     Finding::of("roms", check_roms().map_err(advice))
 }
 
@@ -137,7 +138,8 @@ pub(super) const SLACK: Duration = Duration::from_secs(120);
 fn clock(now: SystemTime, built: Option<SystemTime>) -> Finding {
     let is_behind = built.is_some_and(|built| now + SLACK < built);
     if is_behind {
-        let text = "is set to a time before this program was built: files would be dated wrongly; set it";
+        let text =
+            "is set to a time before this program was built: files would be dated wrongly; set it";
         return Finding::failed("clock", text);
     }
     Finding::ok("clock", "is later than this program's file")
@@ -150,7 +152,8 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_is_named() {
         let built = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        let at = |seconds| clock(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), Some(built));
+        let at =
+            |seconds| clock(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds), Some(built));
         assert!(at(999_000).has_failed() && at(999_000).text.contains("set it"));
         assert!(!at(999_900).has_failed() && !at(2_000_000).has_failed());
         assert!(!clock(SystemTime::UNIX_EPOCH, None).has_failed());

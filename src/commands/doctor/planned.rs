@@ -71,13 +71,12 @@ impl Need {
         let mut state = StateDict::default();
         state.put_part("agent", experiment.agent.as_ref());
         state.put_part("interventions", &experiment.interventions);
-        let bytes = |tensor: &Tensor| {
-            (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64
-        };
+        let bytes = |tensor: &Tensor| (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64;
         let saved: u64 = state.tensors().values().map(bytes).sum();
         let learner = experiment.agent.learner();
         // They are made at the first step.
-        let moments = learner.optimizer.moments().names().len() * learner.online.variables().count();
+        let moments =
+            learner.optimizer.moments().names().len() * learner.online.variables().count();
         let section = &experiment.config.checkpoint;
         let count = section.keep as u64 + 1;
         let replay = if section.replay { experiment.replay_bytes } else { 0 };
@@ -99,12 +98,16 @@ fn checkpoints(need: Need, free: u64) -> Finding {
         gigabytes(most),
         gigabytes(free)
     );
-    let advice = "free some, lower checkpoint.keep or agent.replay_capacity, or set checkpoint.replay=false";
+    let advice =
+        "free some, lower checkpoint.keep or agent.replay_capacity, or set checkpoint.replay=false";
     if free < usual {
         return Finding::failed("checkpoints", format!("{text}: {advice}"));
     }
     if free < most {
-        return Finding::note("checkpoints", format!("{text}: enough for frames of games, not of noise"));
+        return Finding::note(
+            "checkpoints",
+            format!("{text}: enough for frames of games, not of noise"),
+        );
     }
     Finding::ok("checkpoints", text)
 }
@@ -114,7 +117,8 @@ fn threads(experiment: &Experiment) -> Finding {
     let text = format!("{} compute, {cores} core(s) are there", experiment.threads);
     let is_too_many = |threads: usize| threads > cores;
     if is_too_many(experiment.threads) || is_too_many(run.env_threads) {
-        let advice = "threads without a core wait for each other: lower run.threads and run.env_threads";
+        let advice =
+            "threads without a core wait for each other: lower run.threads and run.env_threads";
         return Finding::note("run.threads", format!("{text}: {advice}"));
     }
     Finding::ok("run.threads", text)
@@ -130,12 +134,10 @@ mod tests {
         let need = Need { states: 30, replay: 800 };
         let verdict = |free| checkpoints(need, free).verdict;
         // 30 + 2 * 800 / 8 = 230, and 30 + 2 * 800 = 1630.
-        assert_eq!([229, 230, 1629, 1630].map(verdict), [
-            Verdict::Failed,
-            Verdict::Note,
-            Verdict::Note,
-            Verdict::Ok
-        ]);
+        assert_eq!(
+            [229, 230, 1629, 1630].map(verdict),
+            [Verdict::Failed, Verdict::Note, Verdict::Note, Verdict::Ok]
+        );
         assert!(checkpoints(need, 0).text.contains("checkpoint.keep"));
     }
 

@@ -24,7 +24,8 @@ use crate::{
 pub(super) fn findings(path: &Path, options: Options, plugins: &Plugins) -> Outcome<Vec<Finding>> {
     let run = RunDirectory::open(path)?;
     if !options.set.is_empty() || options.device.is_some() {
-        let text = "--set and --device go with a preset or a file: a run has the settings that it has";
+        let text =
+            "--set and --device go with a preset or a file: a run has the settings that it has";
         return Err(Failure::Input(text.to_owned()));
     }
     let config = stored_config(&run, Options::default(), plugins).map(|_| "can be read".to_owned());
@@ -59,14 +60,17 @@ fn status(run: &RunDirectory, is_live: bool) -> Finding {
         State::Running if is_live => Finding::ok("status.json", format!("running, {at}")),
         State::Running => Finding::failed(
             "status.json",
-            format!("says running, {at}, but no process holds the run: it was killed; pliant resume {path}"),
+            format!(
+                "says running, {at}, but no process holds the run: it was killed; pliant resume {path}"
+            ),
         ),
         State::Finished => Finding::ok("status.json", format!("finished, {at}")),
         State::Stopped => {
             Finding::note("status.json", format!("stopped in order, {at}; pliant resume {path}"))
         }
         State::Failed => {
-            let error = error.unwrap_or_else(|| "for a reason that was not written down".to_owned());
+            let error =
+                error.unwrap_or_else(|| "for a reason that was not written down".to_owned());
             Finding::failed("status.json", format!("failed, {at}: {error}"))
         }
     }
@@ -74,7 +78,8 @@ fn status(run: &RunDirectory, is_live: bool) -> Finding {
 
 /// Files that are later than now: the order of checkpoints and event files can then mislead.
 fn clock(run: &RunDirectory, now: SystemTime) -> Finding {
-    let written = run.status().map(|status| UNIX_EPOCH + Duration::from_secs(status.updated_unix_s));
+    let written =
+        run.status().map(|status| UNIX_EPOCH + Duration::from_secs(status.updated_unix_s));
     let names = ["status.json", "metrics.csv", "provenance.json", "config.toml"];
     let files = names.iter().filter_map(|name| modified(&run.path().join(name)));
     let checkpoints = checkpoint::list(&run.checkpoints());
@@ -83,7 +88,8 @@ fn clock(run: &RunDirectory, now: SystemTime) -> Finding {
         return Finding::ok("clock", "is later than all of the run's files");
     };
     let ahead = latest.duration_since(now).unwrap_or_default().as_secs();
-    let text = format!("the run was written to {ahead} s from now: the clock was set back since; set it");
+    let text =
+        format!("the run was written to {ahead} s from now: the clock was set back since; set it");
     Finding::failed("clock", text)
 }
 
@@ -145,9 +151,8 @@ fn tables(run: &RunDirectory, is_live: bool) -> Vec<Finding> {
 
 fn named(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_wanted = |path: &PathBuf| {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(&is_wanted)
-    };
+    let is_wanted =
+        |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(&is_wanted);
     let mut found: Vec<PathBuf> = entries.filter(is_wanted).collect();
     found.sort();
     found
@@ -162,7 +167,8 @@ fn event_files(run: &RunDirectory, is_live: bool) -> Finding {
             Err(_) if is_live => {}
             Err(error) => {
                 let (name, text) = (file.display(), "TensorBoard shows what stands before");
-                let text = format!("{name} {error}: {text}, and a resumed run writes a file of its own");
+                let text =
+                    format!("{name} {error}: {text}, and a resumed run writes a file of its own");
                 return Finding::note("event files", text);
             }
         }
@@ -175,8 +181,11 @@ fn pictures(run: &RunDirectory) -> Finding {
     let folders = ["figures", "media"].map(|name| run.path().join(name));
     let all: Vec<PathBuf> =
         folders.iter().flat_map(|folder| named(folder, |name| !name.starts_with('.'))).collect();
-    let bad: Vec<String> =
-        all.iter().filter(|path| !is_whole_picture(path)).map(|path| path.display().to_string()).collect();
+    let bad: Vec<String> = all
+        .iter()
+        .filter(|path| !is_whole_picture(path))
+        .map(|path| path.display().to_string())
+        .collect();
     if bad.is_empty() {
         return Finding::ok("pictures", format!("{} files in figures/ and media/", all.len()));
     }
@@ -189,7 +198,9 @@ fn is_whole_picture(path: &Path) -> bool {
         return true;
     }
     let Ok(bytes) = fs::read(path) else { return false };
-    let is = |begin: &[u8], end: &[u8]| bytes.starts_with(begin) && bytes.trim_ascii_end().ends_with(end);
+    let is = |begin: &[u8], end: &[u8]| {
+        bytes.starts_with(begin) && bytes.trim_ascii_end().ends_with(end)
+    };
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("png") => is(b"\x89PNG\r\n\x1a\n", b"IEND\xae\x42\x60\x82"),
         Some("gif") => is(b"GIF8", b";"),
@@ -213,8 +224,10 @@ fn failures(run: &RunDirectory) -> Vec<Finding> {
 
 /// What writers that were killed left behind.
 fn leftovers(run: &RunDirectory, is_live: bool) -> Option<Finding> {
-    let is_left = |name: &str| name.starts_with('.') && (name.ends_with(".new") || name.ends_with(".old"));
-    let folders = ["", "checkpoints", "figures", "media", "reprobe"].map(|name| run.path().join(name));
+    let is_left =
+        |name: &str| name.starts_with('.') && (name.ends_with(".new") || name.ends_with(".old"));
+    let folders =
+        ["", "checkpoints", "figures", "media", "reprobe"].map(|name| run.path().join(name));
     let all: Vec<PathBuf> = folders.iter().flat_map(|folder| named(folder, is_left)).collect();
     if all.is_empty() || is_live {
         return None;
@@ -222,7 +235,10 @@ fn leftovers(run: &RunDirectory, is_live: bool) -> Option<Finding> {
     let (bytes, names) = (all.iter().map(|path| disk::used(path)).sum(), all.iter());
     let names: Vec<String> = names.map(|path| path.display().to_string()).collect();
     let text = format!("{} of writers that were killed: {}", gigabytes(bytes), names.join(", "));
-    Some(Finding::note("leftovers", format!("{text}; remove them, or let the next checkpoint do it")))
+    Some(Finding::note(
+        "leftovers",
+        format!("{text}; remove them, or let the next checkpoint do it"),
+    ))
 }
 
 /// Room for the next checkpoint, which is written before an old one goes.
@@ -235,10 +251,14 @@ fn space(run: &RunDirectory) -> Finding {
 }
 
 fn enough(newest: u64, free: u64) -> Finding {
-    let text = format!("{} free, the newest checkpoint takes {}", gigabytes(free), gigabytes(newest));
+    let text =
+        format!("{} free, the newest checkpoint takes {}", gigabytes(free), gigabytes(newest));
     if free < newest {
         let advice = "free some, lower checkpoint.keep, or go on with checkpoint.replay=false";
-        return Finding::failed("disk", format!("{text}, and the next is written before one goes: {advice}"));
+        return Finding::failed(
+            "disk",
+            format!("{text}, and the next is written before one goes: {advice}"),
+        );
     }
     Finding::ok("disk", text)
 }

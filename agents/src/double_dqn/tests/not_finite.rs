@@ -3,8 +3,10 @@
 use pliant_core::{
     head::{Categorical, Encoding, Head, Support},
     intervention::{Hook, Intervention},
+    network::{Architecture, HiddenLayer, Network, Pass},
     not_finite::{NotFinite, Stage},
     optimizer::{EpsPosition, Kron, KronConfig, RmsProp, RmsPropConfig, Sgd, SgdConfig},
+    variables::{Init, VariableSource},
 };
 use rand::RngCore;
 
@@ -313,7 +315,7 @@ impl Countdown {
 }
 
 impl Intervention for Countdown {
-    fn changes_learner(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+    fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         false
     }
 
@@ -342,4 +344,64 @@ fn what_changes_gradients_alone_costs_no_copy_and_is_taken_back_too() {
     run.interventions = Countdown { at: 3, left: 9 }.installed();
     let found = failure(&mut run);
     assert_eq!((found.update, found.stage), (3, Stage::Gradients));
+}
+
+/// One layer, with dropout and a statistic that moves in every training pass.
+#[derive(Debug)]
+struct Moving;
+
+struct MovingNetwork {
+    weight: Tensor,
+    mean: Tensor,
+}
+
+impl Architecture for Moving {
+    fn build(
+        &self,
+        spec: &NetworkSpec,
+        variables: &mut VariableSource<'_>,
+    ) -> Result<Box<dyn Network>> {
+        let weight = variables.variable("dense2/weight", &[spec.outputs(), 2], Init::fan_in(2));
+        Ok(Box::new(MovingNetwork { weight, mean: variables.buffer("mean", &[1], Init::Zeros) }))
+    }
+}
+
+impl Network for MovingNetwork {
+    fn forward(&self, observations: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        if pass.is_training() {
+            let present = observations.mean(Kind::Float).reshape([1]);
+            let _ = self.mean.shallow_clone().lerp_(&present, 0.1);
+        }
+        let input = pass.dropout(&observations.flatten(1, -1), 0.5);
+        input.linear(&self.weight, None::<Tensor>) + &self.mean
+    }
+
+    fn hidden(&self) -> &[HiddenLayer] {
+        &[]
+    }
+}
+
+/// The same run with that network.
+fn with_moving_statistics(mut run: Run) -> Run {
+    let network = NetworkSpec::new(&spec(), NetworkPlan::default());
+    let mut stream = Seeds::new(0).stream("network");
+    let model = Model::new(Arc::new(Moving), network, &mut stream, Device::Cpu).expect("fits");
+    let adam = Adam::build(AdamConfig::default()).expect("valid settings");
+    run.agent.learner = Learner::new(model, adam);
+    run
+}
+
+/// Where everything is copied beforehand, and where nothing is.
+#[test]
+fn what_a_training_pass_moves_is_put_back_too() {
+    let countdown = Countdown { at: 5, left: 9 }.installed();
+    for run in [
+        poisoned(Poison::at(Place::Parameter, 5)),
+        Run { interventions: countdown, ..Run::new(small(), 1) },
+    ] {
+        let mut run = with_moving_statistics(run);
+        assert_eq!(failure(&mut run).update, 5);
+        let mean = run.agent.learner.online.variables().get("mean").expect("made");
+        assert!(mean.double_value(&[0]) > 0.0, "it moves");
+    }
 }
