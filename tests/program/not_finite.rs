@@ -55,7 +55,7 @@ fn a_run_whose_numbers_go_wrong_stops_before_them_says_what_and_can_be_retried()
     let data = dump.join("batch.safetensors");
     let data = data.to_str().expect("a plain path");
     let probed =
-        ["probe", "run", "--data", data, "--probe", "loss:batch_size=8", "--device", "cpu"];
+        ["probe", "run", "--data", data, "--probe", "norms:batch_size=8", "--device", "cpu"];
     let probed = pliant(folder.path(), &probed);
     assert_eq!(probed.code, Some(0), "{}{}", probed.out, probed.err);
 }
