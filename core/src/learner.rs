@@ -121,7 +121,7 @@ impl Learner {
                 .call(self, &mut context, |part, own, hook| part.on_target_update(own, hook))?;
         }
         if before.has_everything() {
-            self.check_learned(update, None)?
+            self.check_learned(update, None)?;
         }
         Ok(losses)
     }
