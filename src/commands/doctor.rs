@@ -37,7 +37,7 @@ fn findings(args: &DoctorArgs, plugins: &Plugins) -> Outcome<Vec<Finding>> {
     };
     let Some(what) = &args.what else { return Ok(machine::findings()) };
     if Path::new(what).is_dir() && config::preset(what).is_none() {
-        return run::findings(Path::new(what), options, plugins);
+        return run::findings(Path::new(what), &options, plugins);
     }
     let layers = config::layers(&options).map_err(Failure::Input)?;
     let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;

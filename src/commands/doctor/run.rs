@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Everything that is looked at in a run directory.
-pub(super) fn findings(path: &Path, options: Options, plugins: &Plugins) -> Outcome<Vec<Finding>> {
+pub(super) fn findings(path: &Path, options: &Options, plugins: &Plugins) -> Outcome<Vec<Finding>> {
     let run = RunDirectory::open(path)?;
     if !options.set.is_empty() || options.device.is_some() {
         let text =
