@@ -34,6 +34,8 @@ enum Command {
     Train(TrainArgs),
     /// Continue a run from its newest checkpoint
     Resume(ResumeArgs),
+    /// Make the update at which a run failed once more, to find out what helps
+    Retry(RetryArgs),
     /// Evaluate the agent of a run
     Eval(EvalArgs),
     /// Measure the stored checkpoints of a run with probes
@@ -50,8 +52,8 @@ enum Command {
     /// Measure speed; prints one JSON object
     #[command(subcommand)]
     Bench(BenchArgs),
-    /// Check what this machine has of what a run needs
-    Doctor,
+    /// Check what this machine has of what a run needs, or whether a run is whole
+    Doctor(DoctorArgs),
     /// Print a shell's completion script
     Completions {
         /// The shell
@@ -172,6 +174,22 @@ pub struct StudyRunArgs {
     pub(crate) dry_run: bool,
 }
 
+/// `pliant retry`
+#[derive(Args)]
+pub struct RetryArgs {
+    /// The run directory
+    pub(crate) run: PathBuf,
+    /// The update, as the error counts it [default: the newest in the run's failures/]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) update: Option<u64>,
+    /// Change a setting first: --set agent.optimizer.learning_rate=0.0001
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// auto, cpu or cuda:N (run.device)
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
+}
+
 /// `pliant eval`
 #[derive(Args)]
 pub struct EvalArgs {
@@ -259,6 +277,24 @@ pub struct TraceArgs {
     /// The folder for the .npy files; must not exist or be empty
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+}
+
+/// `pliant doctor`
+#[derive(Args)]
+pub struct DoctorArgs {
+    /// A preset or a TOML file: has this machine what such a run needs? Or a run directory: is it whole?
+    /// [default: the machine alone]
+    #[arg(value_name = "PRESET[+PRESET..]|FILE|RUN")]
+    pub(crate) what: Option<String>,
+    /// Change a setting of the preset or file: --set agent.replay_capacity=100000
+    #[arg(long, value_name = "KEY=VALUE", requires = "what")]
+    pub(crate) set: Vec<String>,
+    /// auto, cpu or cuda:N (run.device)
+    #[arg(long, value_name = "DEVICE", requires = "what")]
+    pub(crate) device: Option<String>,
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `pliant fetch`
@@ -392,6 +428,7 @@ fn dispatch(command: &Command, plugins: &Plugins) -> Outcome {
     match command {
         Command::Train(args) => commands::train::run(args, plugins),
         Command::Resume(args) => commands::resume::run(args, plugins),
+        Command::Retry(args) => commands::retry::run(args, plugins),
         Command::Eval(args) => commands::eval::run(args, plugins),
         Command::Probe(args) => commands::probe::run(args, plugins),
         Command::Study(command) => commands::study::run(command, plugins),
@@ -399,7 +436,7 @@ fn dispatch(command: &Command, plugins: &Plugins) -> Outcome {
         Command::Trace(args) => commands::trace::run(args, plugins),
         Command::Fetch(args) => commands::fetch::run(args),
         Command::Bench(args) => commands::bench::run(args, plugins),
-        Command::Doctor => commands::doctor::run(),
+        Command::Doctor(args) => commands::doctor::run(args, plugins),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "pliant", &mut std::io::stdout());
             Ok(())

@@ -7,6 +7,7 @@ pub mod fetch;
 pub mod list;
 pub mod probe;
 pub mod resume;
+pub mod retry;
 mod scores;
 mod session;
 pub mod study;

@@ -19,10 +19,12 @@ mod commands;
 pub mod config;
 mod cuda;
 mod device;
+mod disk;
 mod engine;
 mod episodes;
 mod evaluation;
 mod experiment;
+mod failed_update;
 mod failure;
 #[cfg(test)]
 mod fakes;

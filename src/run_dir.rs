@@ -4,7 +4,8 @@ use std::{
     fs,
     io::{self, Read, Write},
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use pliant_core::{clock::Clock, registry::Library};
@@ -142,10 +143,11 @@ impl RunDirectory {
         lock(&self.0, "run directory", "training it")
     }
 
-    /// True while a process trains the run.
+    /// True if a process trains it at this moment.
     pub fn is_held(&self) -> bool {
-        let file = fs::File::open(self.0.join(LOCK));
-        file.is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
+        let held =
+            |file: fs::File| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock));
+        fs::File::open(self.0.join(LOCK)).is_ok_and(held)
     }
 
     /// The folder itself.
@@ -156,6 +158,11 @@ impl RunDirectory {
     /// Where checkpoints lie.
     pub fn checkpoints(&self) -> PathBuf {
         self.0.join("checkpoints")
+    }
+
+    /// Where updates that went wrong are kept.
+    pub fn failures(&self) -> PathBuf {
+        self.0.join("failures")
     }
 
     /// What `status.json` says, if it can be read.
@@ -208,7 +215,7 @@ pub fn lock(folder: &Path, what: &str, doing: &str) -> Outcome<Lock> {
     let mut file = options
         .open(&path)
         .map_err(|error| Failure::Input(format!("cannot open {}: {error}", path.display())))?;
-    match file.try_lock() {
+    match patiently(|| file.try_lock()) {
         Ok(()) => {
             let host = gethostname::gethostname();
             let holder = format!("process {} on {}", std::process::id(), host.display());
@@ -227,6 +234,17 @@ pub fn lock(folder: &Path, what: &str, doing: &str) -> Outcome<Lock> {
         ),
     }
     Ok(Lock(file))
+}
+
+/// Whoever only asks whether a folder is held ([`RunDirectory::is_held`]) holds it for that moment.
+fn patiently(lock: impl Fn() -> Result<(), fs::TryLockError>) -> Result<(), fs::TryLockError> {
+    for _ in 0..20 {
+        match lock() {
+            Err(fs::TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
+            other => return other,
+        }
+    }
+    lock()
 }
 
 /// True for a folder that holds at most what a run leaves that was killed before it began: a lock, half a file.

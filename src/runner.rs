@@ -14,7 +14,10 @@ use pliant_core::{
     sink::Sink,
     state::StateDict,
 };
-use pliant_envs::{env::Role, vector::VectorEnv};
+use pliant_envs::{
+    env::{Role, Step},
+    vector::VectorEnv,
+};
 
 use crate::{
     checkpoint, device,
@@ -28,9 +31,11 @@ use crate::{
 };
 
 mod evaluating;
+mod failing;
 mod measuring;
 mod outputs;
 
+use failing::Unfinished;
 pub use outputs::{Outputs, Position};
 
 /// The name of the last evaluation.
@@ -71,6 +76,8 @@ pub struct Runner {
     loss: Option<f64>,
     reward: Option<f64>,
     is_restored: bool,
+    /// Where an update failed.
+    unfinished: Option<Unfinished>,
     stop: Arc<AtomicBool>,
 }
 
@@ -108,6 +115,7 @@ impl Runner {
             loss: None,
             reward: None,
             is_restored: false,
+            unfinished: None,
             stop,
         })
     }
@@ -158,6 +166,7 @@ impl Runner {
             self.measure(&self.clock.clone(), &mut metrics)?;
             self.write_metrics(&metrics)?;
         }
+        self.finish_step()?;
         while self.clock.frames < self.experiment.config.run.budget_frames && !self.is_stopped() {
             self.step()?;
         }
@@ -200,14 +209,23 @@ impl Runner {
         let actions = agent.act(&self.clock);
         self.envs.send(&actions)?;
         let mut metrics = Metrics::default();
-        agent.learn(&mut self.clock, &mut self.experiment.interventions, &mut metrics)?;
+        let learned =
+            agent.learn(&mut self.clock, &mut self.experiment.interventions, &mut metrics);
+        if let Err(error) = learned {
+            return Err(self.failed(error, before, actions, &metrics));
+        }
         let batch = self.envs.recv()?;
         agent.observe(&actions, batch);
-        self.clock.agent_steps += batch.steps.len() as u64;
-        self.clock.frames += batch.steps.iter().map(|step| u64::from(step.frames)).sum::<u64>();
-        self.clock.episodes += self.episodes.observe(&batch.steps);
-        self.task.observe(&batch.steps, &self.experiment.factory.spec().tasks, &mut metrics);
+        let steps = batch.steps.clone();
+        self.count(&steps, &mut metrics);
         self.do_what_is_due(&before, metrics)
+    }
+
+    fn count(&mut self, steps: &[Step], metrics: &mut Metrics) {
+        self.clock.agent_steps += steps.len() as u64;
+        self.clock.frames += steps.iter().map(|step| u64::from(step.frames)).sum::<u64>();
+        self.clock.episodes += self.episodes.observe(steps);
+        self.task.observe(steps, &self.experiment.factory.spec().tasks, metrics);
     }
 
     fn do_what_is_due(&mut self, before: &Clock, mut metrics: Metrics) -> Outcome {
@@ -311,6 +329,9 @@ impl Runner {
         state.put_part("probes", &self.experiment.probes);
         state.put_part("train", &self.episodes);
         state.put_part("tasks", &self.task);
+        if let Some(unfinished) = &self.unfinished {
+            unfinished.save(state);
+        }
     }
 
     /// Takes up a checkpoint. Nothing in the run directory is changed.
@@ -320,6 +341,7 @@ impl Runner {
         };
         let (state, experiment) = (&loaded.state, &mut self.experiment);
         let batch = self.envs.load_state(&loaded.envs).map_err(|error| failed(&error))?;
+        let unfinished = Unfinished::load(state, batch).map_err(|error| failed(&error))?;
         experiment.agent.begin(batch); // what a replay that was not saved begins with
         state
             .load_part("agent", experiment.agent.as_mut())
@@ -332,6 +354,7 @@ impl Runner {
             checkpoint::replay(&loaded.path).map_err(|error| failed(&error))?
         {
             experiment.agent.load_replay(&mut replay).map_err(|error| failed(&error))?;
+            self.unfinished = unfinished;
         }
         self.clock = loaded.clock;
         self.last_checkpoint = Some(loaded.clock);

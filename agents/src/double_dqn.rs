@@ -1,5 +1,6 @@
 //! Double DQN (van Hasselt et al., 2016) as DQN Zoo runs it.
 
+mod attempt;
 mod config;
 #[cfg(test)]
 mod tests;
@@ -9,17 +10,20 @@ use std::{
     io::{Read, Write},
 };
 
+pub use attempt::OnNotFinite;
+use attempt::Skipped;
 pub use config::{DoubleDqnConfig, Epsilon, Factory};
 use pliant_core::{
     agent::{Agent, AgentContext},
     clock::{Clock, crossings},
     envs::vector::Batch,
-    error::Result,
-    head::{Head, Target, select_action},
-    intervention::{Interventions, UpdateBatch},
+    error::{Error, Result},
+    head::{Head, Target},
+    intervention::Interventions,
     learner::{Learner, Losses},
     metrics::Metrics,
     network::Taps,
+    not_finite::FailedUpdate,
     precision::Precision,
     probe::{ProbeData, Transitions},
     schedule::LinearSchedule,
@@ -50,6 +54,8 @@ pub struct DoubleDqn {
     /// Agent steps at the last call of `learn`.
     learned_at: u64,
     window: Window,
+    skipped: Skipped,
+    failed: Option<FailedUpdate>,
 }
 
 impl DoubleDqn {
@@ -70,6 +76,8 @@ impl DoubleDqn {
             sampling: seeds.stream("agent/replay"),
             dropout: seeds.stream("agent/dropout"),
             learned_at: 0,
+            skipped: Skipped::default(),
+            failed: None,
             config,
         })
     }
@@ -82,23 +90,24 @@ impl DoubleDqn {
         metrics: &mut Metrics,
     ) -> Result<()> {
         let batch_size = self.config.batch_size as usize;
+        let drawn_from = self.sampling.clone();
         let Some(batch) = self.replay.sample(batch_size, &mut self.sampling) else { return Ok(()) };
         let batch = batch.to_device(self.learner.online.device());
-        let (mut taps, device) = (Taps::default(), self.learner.online.device());
-        let Self { learner, dropout, precision, .. } = self;
-        let target = precision.compute(device, || double_q(learner, &batch));
-        let outputs = precision.compute(device, || {
-            learner.online.forward_training(&batch.s_tm1, dropout, Some(&mut taps))
-        });
-        let head = self.learner.online.head();
-        let losses = head.loss(&outputs, &batch.a_tm1, &target, self.config.td_loss);
-        let q_tm1 = head.q_values(&outputs.detach());
-        let period = self.config.target_period_updates;
-        let loss = losses.mean(Kind::Float);
-        let seen = UpdateBatch { observations: &batch.s_tm1, taps: &taps };
-        let losses = self.learner.update(loss, &seen, period, interventions, clock, metrics)?;
-        self.window.add(&losses, &target, &select_action(&q_tm1, &batch.a_tm1));
-        Ok(())
+        match self.attempt(&batch, clock, interventions, metrics) {
+            Ok(made) => {
+                self.skipped.in_a_row = 0;
+                self.window.add(&made.losses, &made.target, &made.q_a_tm1);
+                Ok(())
+            }
+            Err(Error::NotFinite(found)) => {
+                let answer = self.skip_or_fail(*found, batch, clock, interventions);
+                if answer.is_err() {
+                    self.sampling = drawn_from; // whoever goes on from here draws the same
+                }
+                answer
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -158,15 +167,37 @@ impl Agent for DoubleDqn {
     ) -> Result<()> {
         let period = self.config.update_every_agent_steps;
         let due = crossings(period, self.learned_at, clock.agent_steps);
-        self.learned_at = clock.agent_steps;
-        if self.replay.added() < self.config.learning_starts {
-            return Ok(());
+        if self.replay.added() >= self.config.learning_starts {
+            for _ in 0..due {
+                self.update(clock, interventions, metrics)?;
+                // An update that fails is still due when the run goes on.
+                self.learned_at = (self.learned_at / period + 1) * period;
+            }
         }
-        (0..due).try_for_each(|_| self.update(clock, interventions, metrics))
+        self.learned_at = clock.agent_steps;
+        Ok(())
+    }
+
+    fn update_on(
+        &mut self,
+        batch: &Transitions,
+        clock: &mut Clock,
+        interventions: &mut Interventions,
+        metrics: &mut Metrics,
+    ) -> Result<()> {
+        let batch = batch.to_device(self.learner.online.device());
+        self.attempt(&batch, clock, interventions, metrics).map(|_| ())
+    }
+
+    fn failed_update(&self) -> Option<&FailedUpdate> {
+        self.failed.as_ref()
     }
 
     fn drain_metrics(&mut self, metrics: &mut Metrics) {
         self.window.drain(metrics);
+        if self.config.non_finite == OnNotFinite::Skip {
+            metrics.scalar("train/skipped_updates", self.skipped.total as f64);
+        }
         metrics.scalar("train/replay_transitions", self.replay.len() as f64);
     }
 
@@ -235,6 +266,7 @@ impl Checkpoint for DoubleDqn {
         state.put("exploration_stream", &self.exploration);
         state.put("sampling_stream", &self.sampling);
         state.put("dropout_stream", &self.dropout);
+        state.put("skipped", &self.skipped);
         state.put_part("learner", &self.learner);
         state.put_part("stacks", &self.stacks);
         state.put_part("window", &self.window);
@@ -245,6 +277,9 @@ impl Checkpoint for DoubleDqn {
         self.exploration = state.get("exploration_stream")?;
         self.sampling = state.get("sampling_stream")?;
         self.dropout = state.get("dropout_stream")?;
+        if state.values().contains_key("skipped") {
+            self.skipped = state.get("skipped")?; // not in checkpoints of 0.1.0
+        }
         state.load_part("learner", &mut self.learner)?;
         state.load_part("stacks", &mut self.stacks)?;
         state.load_part("window", &mut self.window)

@@ -10,12 +10,13 @@ use tch::Tensor;
 
 use crate::{
     clock::Clock,
-    error::Result,
+    error::{Error, Result},
     intervention::Interventions,
     learner::Learner,
     metrics::Metrics,
+    not_finite::FailedUpdate,
     precision::Precision,
-    probe::ProbeData,
+    probe::{ProbeData, Transitions},
     seeds::{Seeds, Stream},
     state::Checkpoint,
 };
@@ -58,6 +59,24 @@ pub trait Agent: Checkpoint {
         interventions: &mut Interventions,
         metrics: &mut Metrics,
     ) -> Result<()>;
+
+    /// One update on these transitions rather than on drawn ones: to make one that failed once more. An
+    /// agent of which this cannot be asked says so.
+    fn update_on(
+        &mut self,
+        _batch: &Transitions,
+        _clock: &mut Clock,
+        _interventions: &mut Interventions,
+        _metrics: &mut Metrics,
+    ) -> Result<()> {
+        Err(Error::Invalid("this agent makes no update on given transitions".to_owned()))
+    }
+
+    /// The update that went wrong, after [`Self::learn`] has failed with
+    /// [`Error::NotFinite`]. The agent is as before that update, which is still due.
+    fn failed_update(&self) -> Option<&FailedUpdate> {
+        None
+    }
 
     /// What the updates since the last call gave, averaged; called when a log period ends.
     fn drain_metrics(&mut self, metrics: &mut Metrics);

@@ -2,6 +2,8 @@
 
 use pliant_envs::env::EnvError;
 
+use crate::not_finite::NotFinite;
+
 /// An error of a part. The texts are lower-case fragments that the program chains by context.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,6 +20,9 @@ pub enum Error {
     /// Reading or writing a file.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// An update that would have led to numbers that are not finite, and was not made.
+    #[error(transparent)]
+    NotFinite(Box<NotFinite>),
     /// Somebody asked for an end before the work was done.
     #[error("stopped before it was done")]
     Stopped,

@@ -61,6 +61,15 @@ pub trait Intervention: Checkpoint {
         Some(1)
     }
 
+    /// False if whatever it does in update `update`, counted from 1, leaves finite numbers finite, and its own
+    /// state changes from [`Self::before_step`] on alone. Where it is true, learner and interventions are
+    /// copied before the update, so that numbers gone wrong can be taken back: that costs as much as an
+    /// optimiser step or two, and is worth sparing where it is not needed. What becomes of gradients up to
+    /// [`Self::after_backward`] is no risk: nothing has changed yet when they are checked.
+    fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+        true
+    }
+
     /// A term to add to the loss of the coming update: a scalar tensor. `learner.updates` does not
     /// count that update yet.
     fn extra_loss(&mut self, _learner: &Learner, _hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
@@ -73,8 +82,8 @@ pub trait Intervention: Checkpoint {
         Ok(())
     }
 
-    /// Directly before the optimiser step, when gradients are what they will be: for what wraps the
-    /// optimiser. `learner.updates` does not count the coming step yet.
+    /// Directly before the optimiser step, when gradients are what they will be and known to be finite: for
+    /// what wraps the optimiser. `learner.updates` does not count the coming step yet.
     fn before_step(&mut self, _learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
         Ok(())
     }
@@ -109,7 +118,10 @@ struct Installed {
 
 /// The interventions of a run, in the order of the configuration.
 #[derive(Default)]
-pub struct Interventions(Vec<Installed>);
+pub struct Interventions {
+    parts: Vec<Installed>,
+    is_watched: bool,
+}
 
 impl Interventions {
     /// Gives each its own stream, named by its kind and which of its kind it is, so that others before or
@@ -125,13 +137,13 @@ impl Interventions {
             let stream = seeds.stream(&format!("interventions/{tag}"));
             Installed { stream, name, tag, label, intervention }
         };
-        Self(parts.into_iter().enumerate().map(install).collect())
+        Self { parts: parts.into_iter().enumerate().map(install).collect(), is_watched: false }
     }
 
     /// What all of them together ask of the network.
     pub fn plan(&self) -> Result<NetworkPlan, String> {
         let mut plan = NetworkPlan::default();
-        for Installed { label, intervention, .. } in &self.0 {
+        for Installed { label, intervention, .. } in &self.parts {
             intervention.plan(&mut plan).map_err(|error| format!("{label}: {error}"))?;
         }
         Ok(plan)
@@ -139,7 +151,7 @@ impl Interventions {
 
     /// See [`Intervention::after_build`].
     pub fn after_build(&mut self, learner: &mut Learner) -> Result<(), String> {
-        for Installed { label, intervention, stream, .. } in &mut self.0 {
+        for Installed { label, intervention, stream, .. } in &mut self.parts {
             no_grad(|| intervention.after_build(learner, stream))
                 .map_err(|error| format!("{label}: {error}"))?;
         }
@@ -154,7 +166,7 @@ impl Interventions {
         target_period_updates: u64,
     ) -> Vec<(&str, Option<u64>)> {
         let first = |part: &Installed| part.intervention.first_update(target_period_updates);
-        let firsts = self.0.iter().map(|part| (part.label.as_str(), first(part)));
+        let firsts = self.parts.iter().map(|part| (part.label.as_str(), first(part)));
         firsts.filter(|(_, first)| first.is_none_or(|first| first > updates)).collect()
     }
 
@@ -165,7 +177,7 @@ impl Interventions {
         context: &mut Context<'_>,
     ) -> Result<Vec<(String, Tensor)>> {
         let mut penalties = Vec::new();
-        for part in &mut self.0 {
+        for part in &mut self.parts {
             let tag = part.tag.clone();
             part.call(context, |intervention, hook| {
                 let Some(term) = intervention.extra_loss(learner, hook)? else { return Ok(()) };
@@ -181,35 +193,83 @@ impl Interventions {
         Ok(penalties)
     }
 
+    /// True if numbers may go wrong by one of them in this update: see [`Intervention::is_risky`].
+    pub(crate) fn are_risky(&self, update: u64, ends_in_target_update: bool) -> bool {
+        let mut parts = self.parts.iter();
+        parts.any(|part| part.intervention.is_risky(update, ends_in_target_update))
+    }
+
+    /// From now on it is looked for numbers that are not finite after the backward pass, after every hook and
+    /// after the step, so that an error can say where they came from.
+    pub fn watch(&mut self) {
+        self.is_watched = true;
+    }
+
+    /// Ends [`Self::watch`].
+    pub fn unwatch(&mut self) {
+        self.is_watched = false;
+    }
+
+    /// The present states of all streams.
+    pub(crate) fn streams(&self) -> Vec<Stream> {
+        self.parts.iter().map(|part| part.stream.clone()).collect()
+    }
+
+    /// Puts all streams back to earlier states.
+    pub(crate) fn set_streams(&mut self, streams: Vec<Stream>) {
+        self.parts.iter_mut().zip(streams).for_each(|(part, stream)| part.stream = stream);
+    }
+
+    /// If they are watched: an error if something of the learner is not finite.
+    pub(crate) fn look(&self, learner: &Learner, update: u64, by: &str) -> Result<()> {
+        if self.is_watched { learner.look(update, by) } else { Ok(()) }
+    }
+
     /// Calls one hook of each, without tracking gradients.
     pub(crate) fn call(
         &mut self,
+        learner: &mut Learner,
         context: &mut Context<'_>,
-        mut hook: impl FnMut(&mut dyn Intervention, &mut Hook<'_>) -> Result<()>,
+        mut hook: impl FnMut(&mut dyn Intervention, &mut Learner, &mut Hook<'_>) -> Result<()>,
     ) -> Result<()> {
-        let mut each = self.0.iter_mut();
-        each.try_for_each(|part| part.call(context, |it, with| no_grad(|| hook(it, with))))
+        let is_watched = self.is_watched;
+        let mut each = self.parts.iter_mut();
+        each.try_for_each(|part| part.change(learner, context, is_watched, &mut hook))
     }
 
     /// As [`Self::call`], the last intervention first.
     pub(crate) fn call_in_reverse(
         &mut self,
+        learner: &mut Learner,
         context: &mut Context<'_>,
-        mut hook: impl FnMut(&mut dyn Intervention, &mut Hook<'_>) -> Result<()>,
+        mut hook: impl FnMut(&mut dyn Intervention, &mut Learner, &mut Hook<'_>) -> Result<()>,
     ) -> Result<()> {
-        let mut each = self.0.iter_mut().rev();
-        each.try_for_each(|part| part.call(context, |it, with| no_grad(|| hook(it, with))))
+        let is_watched = self.is_watched;
+        let mut each = self.parts.iter_mut().rev();
+        each.try_for_each(|part| part.change(learner, context, is_watched, &mut hook))
     }
 }
 
 impl Installed {
+    /// Calls a hook that may change the learner, and if it is watched looks at what came of it.
+    fn change(
+        &mut self,
+        learner: &mut Learner,
+        context: &mut Context<'_>,
+        is_watched: bool,
+        hook: &mut impl FnMut(&mut dyn Intervention, &mut Learner, &mut Hook<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.call(context, |part, own| no_grad(|| hook(part, learner, own)))?;
+        if is_watched { learner.look(context.update, &self.label) } else { Ok(()) }
+    }
+
     /// Calls a hook; its error says whose it is.
     fn call(
         &mut self,
         context: &mut Context<'_>,
         call: impl FnOnce(&mut dyn Intervention, &mut Hook<'_>) -> Result<()>,
     ) -> Result<()> {
-        let Context { clock, batch, metrics, ends_in_target_update } = context;
+        let Context { clock, batch, metrics, ends_in_target_update, .. } = context;
         let ends_in_target_update = *ends_in_target_update;
         let (stream, name) = (&mut self.stream, self.tag.as_str());
         let mut hook = Hook { clock, batch, stream, metrics, name, ends_in_target_update };
@@ -220,6 +280,8 @@ impl Installed {
 
 /// What the hooks of an update share.
 pub(crate) struct Context<'a> {
+    /// The one under way, counted from 1.
+    pub update: u64,
     pub clock: &'a Clock,
     pub batch: &'a UpdateBatch<'a>,
     pub metrics: &'a mut Metrics,
@@ -228,14 +290,14 @@ pub(crate) struct Context<'a> {
 
 impl Checkpoint for Interventions {
     fn save(&self, state: &mut StateDict) {
-        for Installed { name, intervention, stream, .. } in &self.0 {
+        for Installed { name, intervention, stream, .. } in &self.parts {
             state.put(&format!("{name}_stream"), stream);
             state.put_part(name, intervention.as_ref());
         }
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
-        for Installed { name, intervention, stream, .. } in &mut self.0 {
+        for Installed { name, intervention, stream, .. } in &mut self.parts {
             *stream = state.get(&format!("{name}_stream"))?;
             state.load_part(name, intervention.as_mut())?;
         }

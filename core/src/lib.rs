@@ -14,6 +14,7 @@ pub mod intervention;
 pub mod learner;
 pub mod metrics;
 pub mod network;
+pub mod not_finite;
 pub mod optimizer;
 pub mod plugin;
 pub mod precision;

@@ -69,6 +69,12 @@ pub trait Optimizer: Checkpoint + Send {
         None
     }
 
+    /// The magnitude (Euclidean, over all variables) up to which gradients are sure to leave finite
+    /// parameters and moments finite; 0 if nothing is sure. Beyond it the learner is copied before a step.
+    fn safe_gradient(&self) -> f64 {
+        0.0
+    }
+
     /// The moments and step counters.
     fn moments(&self) -> &Moments;
 
@@ -98,6 +104,12 @@ fn step_each(optimizer: &mut (impl Optimizer + ?Sized), variables: &Variables) {
 /// [`Optimizer::stability_threshold`] with heavy-ball momentum: `(2 + 2 momentum) / lr` (Polyak, 1964).
 fn heavy_ball_threshold(momentum: f64, learning_rate: f64) -> f64 {
     (2.0 + 2.0 * momentum) / learning_rate
+}
+
+/// [`Optimizer::safe_gradient`] where a gradient is multiplied by the step size and divided by `floor` at least:
+/// with both sane, f32 has room for the squares of such gradients and for the steps that they make.
+fn safe_gradient(learning_rate: f64, floor: f64) -> f64 {
+    if learning_rate <= 1e6 && floor >= 1e-15 { 1e9 } else { 0.0 }
 }
 
 /// Saves the kind of optimiser, the configured step size and the present one.

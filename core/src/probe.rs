@@ -11,6 +11,7 @@ use crate::{
     learner::Learner,
     metrics::Metrics,
     network::Taps,
+    not_finite::learned,
     seeds::{Seeds, Stream},
     state::{Checkpoint, StateDict},
 };
@@ -303,22 +304,9 @@ fn report_failure(label: &str, error: &str, metrics: &mut Metrics) {
 
 /// Says which tensors that are learned hold numbers that are not finite; true if none does.
 fn report_not_finite(learner: &Learner, metrics: &mut Metrics) -> bool {
-    let Learner { online, target, optimizer, .. } = learner;
-    let mut bad = Vec::new();
-    let mut check = |place: &str, name: &str, tensor: &Tensor| {
-        if tensor.isfinite().all().int64_value(&[]) == 0 {
-            bad.push(format!("`{name}`{place}"));
-        }
-    };
-    online.variables().iter().for_each(|(name, tensor)| check("", name, tensor));
-    target.variables().iter().for_each(|(name, tensor)| check(" of the target", name, tensor));
-    let moments = optimizer.moments();
-    for (name, _) in online.variables().iter() {
-        let slot = moments.get(name).map_or(&[][..], |slot| &slot.tensors);
-        for (moment, tensor) in moments.names().iter().zip(slot) {
-            check(&format!("'s `{moment}` in the optimizer"), name, tensor);
-        }
-    }
+    let is_bad = |tensor: &Tensor| tensor.isfinite().all().int64_value(&[]) == 0;
+    let all = learned(learner).into_iter();
+    let bad: Vec<String> = all.filter(|(_, tensor)| is_bad(tensor)).map(|(name, _)| name).collect();
     metrics.scalar("probe/not_finite", bad.len() as f64);
     if !bad.is_empty() {
         let text = format!("no probe measures: not finite are {}", bad.join(", "));

@@ -2,8 +2,13 @@
 
 use std::{env, path::PathBuf};
 
-const SOURCES: [&str; 4] =
-    ["shim/autocast.cpp", "shim/linear.cpp", "shim/optimizers.cpp", "shim/tensors.cpp"];
+const SOURCES: [&str; 5] = [
+    "shim/autocast.cpp",
+    "shim/linear.cpp",
+    "shim/magnitude.cpp",
+    "shim/optimizers.cpp",
+    "shim/tensors.cpp",
+];
 
 fn main() {
     println!("cargo:rerun-if-changed=shim");

@@ -149,6 +149,11 @@ impl Intervention for ContinualBackprop {
         Some(self.window.start_updates)
     }
 
+    /// New weights are drawn or 0, whatever the utilities are.
+    fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+        false
+    }
+
     fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         if !self.window.contains(learner.updates) {
             return Ok(());

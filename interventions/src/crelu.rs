@@ -37,6 +37,10 @@ impl Intervention for Crelu {
             keeps_outputs: self.0.keep_outputs,
         })
     }
+
+    fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+        false
+    }
 }
 
 pliant_core::stateless!(Crelu);

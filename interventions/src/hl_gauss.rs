@@ -49,6 +49,10 @@ impl Intervention for HlGauss {
     fn plan(&self, plan: &mut NetworkPlan) -> Result<(), String> {
         plan.set_head(Head::Categorical(self.0))
     }
+
+    fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+        false
+    }
 }
 
 pliant_core::stateless!(HlGauss);

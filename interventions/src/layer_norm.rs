@@ -44,6 +44,10 @@ impl Intervention for LayerNorm {
         let LayerNormConfig { position, affine, eps } = self.0;
         plan.set_norm(Norm { kind: NormKind::Layer, position, affine, eps })
     }
+
+    fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+        false
+    }
 }
 
 pliant_core::stateless!(LayerNorm);

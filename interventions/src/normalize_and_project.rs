@@ -85,6 +85,11 @@ impl Event for NormalizeAndProject {
         Ok(())
     }
 
+    /// No weight is larger than the norm of all.
+    fn is_risky(&self) -> bool {
+        false
+    }
+
     fn act(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
         for (name, mut weight) in crate::hidden_weights(&learner.online) {
             let present = frobenius(&weight);

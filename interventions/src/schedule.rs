@@ -29,6 +29,11 @@ pub(crate) trait Event: Checkpoint {
         false
     }
 
+    /// See [`Intervention::is_risky`].
+    fn is_risky(&self) -> bool {
+        true
+    }
+
     /// Does it.
     fn act(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()>;
 }
@@ -69,6 +74,11 @@ impl<E: Event> Intervention for OnSchedule<E> {
 
     fn first_update(&self, target_period_updates: u64) -> Option<u64> {
         self.schedule.first(target_period_updates)
+    }
+
+    fn is_risky(&self, update: u64, ends_in_target_update: bool) -> bool {
+        let on_target = ends_in_target_update && self.schedule.is_due_on_target_update(update);
+        self.event.is_risky() && (on_target || self.schedule.is_due(update))
     }
 
     fn after_update(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
@@ -141,6 +151,10 @@ impl<P: Penalty> Intervention for InWindow<P> {
         Some(self.window.start_updates)
     }
 
+    fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+        false
+    }
+
     fn extra_loss(&mut self, learner: &Learner, hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
         if self.window.contains(learner.updates + 1) {
             self.penalty.term(learner, hook).map(Some)
@@ -167,4 +181,39 @@ pub(crate) fn sum(terms: impl Iterator<Item = Tensor>, learner: &Learner) -> Ten
         Tensor::zeros([0i64; 0], options)
     };
     terms.reduce(|total, term| total + term).unwrap_or_else(zero)
+}
+
+#[cfg(test)]
+mod tests {
+    use pliant_core::tch::no_grad;
+
+    use super::*;
+    use crate::testing::Setting;
+
+    /// Makes a weight infinite.
+    struct Breaks;
+
+    impl Event for Breaks {
+        fn act(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
+            let weight = learner.online.variables().get("dense1/weight").expect("a layer");
+            let _ = no_grad(|| weight.shallow_clone().fill_(f64::INFINITY));
+            Ok(())
+        }
+    }
+
+    pliant_core::stateless!(Breaks);
+
+    #[test]
+    #[should_panic(expected = "NotFinite { update: 2, stage: Parameters")]
+    fn the_update_in_which_an_event_breaks_something_is_the_one_that_is_named() {
+        let schedule = UpdateSchedule { at_updates: vec![2], ..UpdateSchedule::default() };
+        Setting::with(Ok(OnSchedule::boxed(Breaks, schedule)), 2).update(3);
+    }
+
+    #[test]
+    #[should_panic(expected = "NotFinite { update: 3, stage: Parameters")]
+    fn so_it_is_after_a_target_update() {
+        let schedule = UpdateSchedule::on_target_update();
+        Setting::with(Ok(OnSchedule::boxed(Breaks, schedule)), 2).target_period(3).update(4);
+    }
 }

@@ -63,6 +63,11 @@ impl Event for SoftShrinkAndPerturb {
         refuse_injection(learner)
     }
 
+    /// A mean of finite numbers.
+    fn is_risky(&self) -> bool {
+        false
+    }
+
     fn act(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         let shrink = self.0.shrink;
         shrink_and_perturb(&learner.online, hook.stream, [shrink, 1.0 - shrink], |_| true);

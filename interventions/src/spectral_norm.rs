@@ -57,6 +57,10 @@ impl Intervention for SpectralNorm {
         plan.spectral.push(Planned { layers, norm, iterations });
         Ok(())
     }
+
+    fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+        false
+    }
 }
 
 pliant_core::stateless!(SpectralNorm);

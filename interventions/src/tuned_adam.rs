@@ -70,6 +70,10 @@ impl Intervention for TunedAdam {
         learner.optimizer = Adam::build(config)?;
         Ok(())
     }
+
+    fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+        false
+    }
 }
 
 pliant_core::stateless!(TunedAdam);

@@ -44,6 +44,10 @@ impl Intervention for TwoHot {
         let encoding = Encoding::TwoHot;
         plan.set_head(Head::Categorical(Categorical { support: self.0, encoding }))
     }
+
+    fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+        false
+    }
 }
 
 pliant_core::stateless!(TwoHot);

@@ -74,6 +74,10 @@ impl Event for WeightClipping {
         check_weights(&learner.online)
     }
 
+    fn is_risky(&self) -> bool {
+        false
+    }
+
     fn act(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
         clip(&learner.online, self.0.kappa);
         Ok(())

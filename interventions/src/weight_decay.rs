@@ -81,6 +81,10 @@ impl Intervention for WeightDecay {
         Some(self.0.schedule.start_updates)
     }
 
+    fn is_risky(&self, update: u64, _ends_in_target_update: bool) -> bool {
+        self.is_on(DecayForm::Decoupled, update) && self.0.config.coefficient > 1.0
+    }
+
     fn extra_loss(&mut self, learner: &Learner, _hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
         if !self.is_on(DecayForm::L2, learner.updates + 1) {
             return Ok(None);

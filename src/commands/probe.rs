@@ -1,6 +1,6 @@
 //! `pliant probe`
 
-mod file;
+pub(super) mod file;
 mod given;
 mod outputs;
 mod report;

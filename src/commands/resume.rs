@@ -75,7 +75,7 @@ fn set_aside(newest: &Newest) -> Outcome {
 
 /// An error if something changes that the saved state is a state of: it would be taken up and go on as
 /// before, or not fit.
-fn check_unchanged(stored: &Config, config: &Config) -> Result<(), String> {
+pub(super) fn check_unchanged(stored: &Config, config: &Config) -> Result<(), String> {
     let kinds = [("env", &stored.env, &config.env), ("network", &stored.network, &config.network)];
     let changed = kinds.into_iter().find_map(|(section, old, new)| {
         let differs = |key: &&String| old.settings.get(*key) != new.settings.get(*key);
@@ -99,7 +99,11 @@ fn check_unchanged(stored: &Config, config: &Config) -> Result<(), String> {
 
 /// An error if the interventions are others, for which nothing was saved, or ask something else of the
 /// network.
-fn check_interventions(stored: &Config, config: &Config, plugins: &Plugins) -> Result<(), String> {
+pub(super) fn check_interventions(
+    stored: &Config,
+    config: &Config,
+    plugins: &Plugins,
+) -> Result<(), String> {
     let kinds = |config: &Config| -> Vec<String> {
         config.interventions.iter().map(|table| table.kind.clone()).collect()
     };

@@ -9,7 +9,7 @@ use pliant_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::DoubleDqn;
+use super::{DoubleDqn, OnNotFinite};
 use crate::replay::Replay;
 
 /// Larger batches are taken for a mistake.
@@ -37,6 +37,12 @@ pub struct DoubleDqnConfig {
     /// Share of random actions: `from` until `start_frames`, then linearly to `to` over
     /// `over_frames`.
     pub epsilon: Epsilon,
+    /// What is done about an update whose loss, gradients or parameters are not finite: `stop` ends the run
+    /// with a dump of the update and a checkpoint from before it, `skip` leaves the update out. One that is
+    /// left out changes nothing and is not counted: target updates and schedules wait for the next.
+    pub non_finite: OnNotFinite,
+    /// With `skip`: where so many updates in a row were left out, the next ends the run as `stop` does.
+    pub max_skipped_in_a_row: u64,
 }
 
 impl Default for DoubleDqnConfig {
@@ -51,6 +57,8 @@ impl Default for DoubleDqnConfig {
             target_period_updates: 7500,
             td_loss: TdLoss::Huber,
             epsilon: Epsilon::default(),
+            non_finite: OnNotFinite::Stop,
+            max_skipped_in_a_row: 100,
         }
     }
 }
@@ -97,6 +105,7 @@ impl Factory {
             ("learning_starts", config.learning_starts),
             ("update_every_agent_steps", config.update_every_agent_steps),
             ("target_period_updates", config.target_period_updates),
+            ("max_skipped_in_a_row", config.max_skipped_in_a_row),
         ];
         for (key, value) in counts {
             require(value > 0, key, value, "at least 1")?;

@@ -1,5 +1,7 @@
 //! The agent on environments that are written out here.
 
+mod not_finite;
+
 use std::sync::Arc;
 
 use pliant_core::{
@@ -104,10 +106,20 @@ fn agent_in(
     num_envs: usize,
     root: u64,
 ) -> DoubleDqn {
+    agent_with(NetworkPlan::default(), precision, config, num_envs, root)
+}
+
+fn agent_with(
+    plan: NetworkPlan,
+    precision: Precision,
+    config: DoubleDqnConfig,
+    num_envs: usize,
+    root: u64,
+) -> DoubleDqn {
     let seeds = Seeds::new(root);
     let architecture = Mlp::build(MlpConfig { width: 16, ..MlpConfig::default() }).expect("valid");
     let spec = spec();
-    let network = NetworkSpec::new(&spec, NetworkPlan::default());
+    let network = NetworkSpec::new(&spec, plan);
     let mut stream = seeds.stream("network");
     let model =
         Model::new(Arc::clone(&architecture), network, &mut stream, Device::Cpu).expect("fits");

@@ -161,7 +161,7 @@ fn an_intervention_that_does_not_end_is_found() {
 }
 
 #[test]
-#[should_panic(expected = "update 2: the loss of update 2 is")]
+#[should_panic(expected = "update 1 would leave parameters that are not finite")]
 fn a_loss_that_is_not_finite_is_found() {
     check(Fault::Diverges);
 }

@@ -7,7 +7,7 @@ use tch::{Tensor, no_grad};
 use super::{
     Moments, Optimizer, bias_correction,
     fused::{Due, parts, split},
-    load_rate, save_rate,
+    load_rate, safe_gradient, save_rate,
 };
 use crate::{
     error::Result,
@@ -139,6 +139,14 @@ impl Optimizer for Adam {
 
     fn learning_rate(&self) -> f64 {
         self.config.learning_rate
+    }
+
+    fn safe_gradient(&self) -> f64 {
+        let AdamConfig { learning_rate, eps, eps_root, weight_decay, .. } = self.config;
+        if learning_rate * weight_decay > 1.0 {
+            return 0.0; // parameters would grow by it
+        }
+        safe_gradient(learning_rate, eps + eps_root.sqrt())
     }
 
     /// `(2 + 2 beta1) / ((1 - beta1) lr)` (Cohen et al., 2022): the mean gradient takes `1 - beta1` of each.

@@ -7,7 +7,7 @@ use tch::{Tensor, no_grad};
 use super::{
     Moments, Optimizer,
     fused::{parts, split},
-    heavy_ball_threshold, load_rate, save_rate,
+    heavy_ball_threshold, load_rate, safe_gradient, save_rate,
 };
 use crate::{
     error::Result,
@@ -167,6 +167,14 @@ impl Optimizer for RmsProp {
 
     fn learning_rate(&self) -> f64 {
         self.config.learning_rate
+    }
+
+    fn safe_gradient(&self) -> f64 {
+        let floor = match self.config.eps_position {
+            EpsPosition::InsideRoot => self.config.eps.sqrt(),
+            EpsPosition::OutsideRoot => self.config.eps,
+        };
+        safe_gradient(self.config.learning_rate, floor)
     }
 
     fn stability_threshold(&self) -> Option<f64> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Moments, Optimizer, heavy_ball_threshold, load_rate, save_rate};
+use super::{Moments, Optimizer, heavy_ball_threshold, load_rate, safe_gradient, save_rate};
 use crate::{
     error::Result,
     ranges,
@@ -81,6 +81,10 @@ impl Optimizer for Sgd {
 
     fn learning_rate(&self) -> f64 {
         self.config.learning_rate
+    }
+
+    fn safe_gradient(&self) -> f64 {
+        safe_gradient(self.config.learning_rate, 1.0)
     }
 
     fn stability_threshold(&self) -> Option<f64> {

@@ -120,6 +120,14 @@ impl Intervention for Guarded<dyn Intervention> {
         })
     }
 
+    fn is_risky(&self, update: u64, ends_in_target_update: bool) -> bool {
+        let asked = panic_text(|| self.part.is_risky(update, ends_in_target_update));
+        asked.unwrap_or_else(|text| {
+            put(&self.pending, text);
+            true
+        })
+    }
+
     fn extra_loss(&mut self, learner: &Learner, hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
         self.tell()?; // of the forward pass that this loss is of
         attempt(|| self.part.extra_loss(learner, hook))

@@ -19,6 +19,8 @@ unsafe extern "C" {
         bias: Handle,
         result: *mut Handle,
     ) -> *mut c_char;
+    pub fn pliant_magnitude(count: i64, tensors: *const Handle, result: *mut Handle)
+    -> *mut c_char;
     pub fn pliant_autocast(is_cuda: bool, enabled: bool, before: *mut bool) -> *mut c_char;
     pub fn pliant_forget_casts() -> *mut c_char;
     pub fn pliant_is_fusible(

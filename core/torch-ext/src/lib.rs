@@ -7,7 +7,9 @@ pub mod autocast;
 mod ffi;
 pub mod fused;
 mod linear;
+mod magnitude;
 mod tensors;
 
 pub use linear::linear;
+pub use magnitude::magnitude;
 pub use tensors::{forget_gradient, scaled_channels_last, scaled_observations};

@@ -1,6 +1,6 @@
 //! Transitions of a file.
 
-use std::{collections::BTreeMap, fmt::Display, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use pliant_core::{
     network::NetworkSpec,
@@ -13,10 +13,20 @@ use crate::tensors;
 /// Reads a safetensors file with `s_tm1`, `s_t` u8 `[n, channels, height, width]`, `a_tm1` i64 `[n]`, `r_t`,
 /// `discount_t` f32 `[n]`. An error unless a network of these sizes can learn from them.
 pub(super) fn transitions(path: &Path, spec: &NetworkSpec) -> Result<Transitions, String> {
-    let failed = |error: &dyn Display| format!("--data {}: {error}", path.display());
-    let all = tensors::read(path).map_err(|error| failed(&error))?;
-    let read = typed(&all.into_iter().collect()).map_err(|error| failed(&error))?;
-    check(&read, spec).map_err(|error| failed(&error))?;
+    let failed = |error: String| format!("--data {}: {error}", path.display());
+    let read = read(path, spec).map_err(failed)?;
+    check_numbers(&read).map_err(failed)?;
+    Ok(read)
+}
+
+/// The same of a failed update, whose rewards may be what is wrong with it.
+pub(in crate::commands) fn stored(path: &Path, spec: &NetworkSpec) -> Result<Transitions, String> {
+    read(path, spec).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn read(path: &Path, spec: &NetworkSpec) -> Result<Transitions, String> {
+    let read = typed(&tensors::read(path)?.into_iter().collect())?;
+    check(&read, spec)?;
     Ok(read)
 }
 
@@ -65,6 +75,10 @@ fn check(read: &Transitions, spec: &NetworkSpec) -> Result<(), String> {
         let (action, last) = (actions.int64_value(&[index]), spec.actions - 1);
         return Err(format!("`a_tm1` of transition {index} is {action}, expected 0 to {last}"));
     }
+    Ok(())
+}
+
+fn check_numbers(read: &Transitions) -> Result<(), String> {
     for (name, numbers) in [("r_t", &read.r_t), ("discount_t", &read.discount_t)] {
         if let Some(index) = first(&numbers.isfinite().logical_not()) {
             let number = numbers.double_value(&[index]);
