@@ -134,7 +134,8 @@ fn judge(error: &str) -> Result<(), String> {
             error.chars().take(200).collect::<String>()
         ));
     }
-    if error.contains("panicked") || error.contains('\0') {
+    let is_unprintable = |letter: char| letter.is_control() && letter != '\n';
+    if error.contains("panicked") || error.contains(is_unprintable) {
         return Err(format!("refused with `{error}`"));
     }
     Ok(())
