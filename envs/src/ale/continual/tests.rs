@@ -311,7 +311,8 @@ fn damaged_states_are_refused_or_played_on_from(cases: std::ops::Range<u64>) {
     pliant_fuzzing::Surface::new("continual state").check(cases, |damage| {
         // What the game saved is another surface: here what stands before it is damaged.
         let (head, game) = whole.split_at(100);
-        let state = sealed_anew([damage.bytes(head, &[]), game.to_vec()].concat());
+        let (kind, progress) = head.split_at(8 + usize::from(whole[0]));
+        let state = sealed_anew([kind, &damage.bytes(progress, &[]), game].concat());
         let verdict = loaded_and_played(env.as_mut(), &state, 8);
         env.load_state(&whole).expect("a whole state is taken after any");
         verdict
