@@ -167,6 +167,9 @@ fn unix_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
+/// Names with later seconds are nobody's clock; with ten digits names are in the order of their seconds.
+const LAST_SECOND: u64 = 9_999_999_998;
+
 /// What the names of event files begin with.
 const PREFIX: &str = "events.out.tfevents.";
 
@@ -176,7 +179,8 @@ const PREFIX: &str = "events.out.tfevents.";
 /// second after those that are there, however the machine's clock was set.
 fn create_event_file(dir: &Path, ending: &str) -> Result<(File, PathBuf)> {
     let seconds_of = |name: String| name.strip_prefix(PREFIX)?.split('.').next()?.parse().ok();
-    let newest: u64 = event_files(dir)?.filter_map(seconds_of).max().unwrap_or(0);
+    let known = event_files(dir)?.filter_map(seconds_of).filter(|seconds| *seconds <= LAST_SECOND);
+    let newest: u64 = known.max().unwrap_or(0);
     let seconds = (unix_seconds() as u64).max(newest + 1);
     let host = gethostname::gethostname();
     let host = host.to_string_lossy().replace(['/', '\\'], "-");
@@ -214,6 +218,25 @@ mod tests {
         let sink = || TensorBoardSink::create(dir.path(), Start::Fresh).expect("a sink");
         let files = [ahead, sink().path, sink().path];
         assert!(files.is_sorted_by(|a, b| a < b), "{files:?}");
+    }
+
+    pliant_fuzzing::surfaces! { folders_of_damaged_event_files_are_gone_on_with: 3_000 }
+
+    fn folders_of_damaged_event_files_are_gone_on_with(cases: std::ops::Range<u64>) {
+        pliant_fuzzing::Surface::new("event files").check(cases, |damage| {
+            let dir = tempfile::tempdir().expect("a folder");
+            let first = TensorBoardSink::create(dir.path(), Start::Fresh).expect("a sink").path;
+            let whole = fs::read(&first).expect("a file");
+            let name = first.file_name().and_then(|name| name.to_str()).expect("a name");
+            let name: String = damage.text(name).chars().filter(|letter| !"/\0".contains(*letter)).take(80).collect();
+            let damaged = dir.path().join(format!("{PREFIX}{name}"));
+            let torn = damage.bytes(&whole, &[]);
+            fs::write(&damaged, &torn).expect("written");
+            let sink = TensorBoardSink::create(dir.path(), Start::Resumed { frames: u64::MAX });
+            let path = sink.map(|sink| sink.path().to_owned());
+            assert!(fs::read(&damaged).expect("still there") == torn, "an earlier file was changed");
+            path.map_err(|error| crate::failure::legible(&error.to_string())).into()
+        });
     }
 
     #[test]
