@@ -13,7 +13,7 @@ use crate::{
     commands::{self, train::Seeds},
     config::Options,
     failure::{self, Failure, Outcome},
-    plugins,
+    plugins, signals,
 };
 
 /// Train value-based deep RL agents, change how they learn, measure whether they still can.
@@ -314,6 +314,7 @@ fn up_to(most: u32) -> impl TypedValueParser<Value = usize> {
 pub fn main(mut plugins: Plugins) -> ExitCode {
     let Cli { command, plugin } = Cli::parse();
     let run = || {
+        signals::outlive_file_limits()?;
         check_side(&plugin)
             .and_then(|()| plugins::load(&mut plugins, &plugin))
             .map_err(Failure::Input)?;

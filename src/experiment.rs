@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+pub use pliant_core::memory::available as available_memory;
 use pliant_core::{
     agent::{Agent, AgentContext},
     intervention::Interventions,
@@ -160,6 +161,10 @@ fn check_ranges(config: &Config) -> Result<(), String> {
     if run.name.is_empty() || run.name.contains(['/', '\0']) {
         return Err(format!("run.name is {:?}, expected a name without `/`", run.name));
     }
+    let minutes = config.checkpoint.every_minutes;
+    if !(0.0..f64::INFINITY).contains(&minutes) {
+        return Err(format!("checkpoint.every_minutes is {minutes}, expected 0 or more"));
+    }
     if (0.0..=1.0).contains(&eval.epsilon) {
         Ok(())
     } else {
@@ -190,14 +195,6 @@ fn fits(needed: u64, available: Option<u64>) -> Result<(), String> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Bytes of main memory that a program could take now, where the system tells.
-pub fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 /// `7.1 GB`.

@@ -93,7 +93,10 @@ mod tests {
         assert_eq!(legible(usual), usual);
         assert_eq!(legible("bad \u{1b}[31m\0\t."), "bad \\u{1b}[31m\\u{0}\\t.");
         let long = legible(&format!("unknown field `{}`, expected `game`", "é".repeat(9000)));
-        assert!(long.starts_with("unknown field `ééé") && long.ends_with("é`, expected `game`"), "{long}");
+        assert!(
+            long.starts_with("unknown field `ééé") && long.ends_with("é`, expected `game`"),
+            "{long}"
+        );
         assert!(long.chars().count() < 250, "{long}");
         assert!(legible(&"word ".repeat(9000)).len() < 2000);
     }

@@ -193,5 +193,5 @@ pub fn experiment(set: &[&str]) -> Experiment {
 /// A run directory for it.
 pub fn run_directory(path: &Path, experiment: &Experiment) -> RunDirectory {
     let provenance = crate::commands::provenance(experiment);
-    RunDirectory::create(path.to_owned(), &experiment.config, &provenance).expect("a folder")
+    RunDirectory::create(path, &experiment.config, &provenance).expect("a folder").0
 }

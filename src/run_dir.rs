@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -72,26 +72,36 @@ pub struct Provenance {
     pub earlier: Vec<Provenance>,
 }
 
+/// The file that whoever trains a run holds.
+const LOCK: &str = ".lock";
+
+/// Holds a run for as long as it lives.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held, not read")] fs::File);
+
 /// A run's folder.
 #[derive(Clone, Debug)]
 pub struct RunDirectory(PathBuf);
 
 impl RunDirectory {
-    /// Makes the folder of a new run. One that exists is used only if it is empty.
-    pub fn create(path: PathBuf, config: &Config, provenance: &Provenance) -> Outcome<Self> {
+    /// Makes the folder of a new run, and holds it. One that exists is used only if it is empty.
+    pub fn create(path: &Path, config: &Config, provenance: &Provenance) -> Outcome<(Self, Lock)> {
         let refuse =
             |reason: String| Failure::Input(format!("run directory {}: {reason}", path.display()));
-        if let Ok(mut entries) = fs::read_dir(&path)
-            && entries.next().is_some()
-        {
-            return Err(refuse("exists and is not empty; choose another with --out, or continue it with `pliant resume`".to_owned()));
+        let not_empty = "exists and is not empty; choose another with --out, or continue it with `pliant resume`";
+        if !is_empty(path) {
+            return Err(refuse(not_empty.to_owned()));
         }
-        fs::create_dir_all(&path).map_err(|error| refuse(format!("cannot be made: {error}")))?;
-        let directory = Self(path);
+        fs::create_dir_all(path).map_err(|error| refuse(format!("cannot be made: {error}")))?;
+        let directory = Self(path.to_owned());
+        let lock = directory.lock()?;
+        if !is_empty(path) {
+            return Err(refuse(not_empty.to_owned())); // another process was quicker
+        }
         let input = |failure: Failure| Failure::Input(failure.to_string());
         directory.write("config.toml", config.to_toml().as_bytes()).map_err(input)?;
         directory.write("provenance.json", to_json(provenance).as_bytes()).map_err(input)?;
-        Ok(directory)
+        Ok((directory, lock))
     }
 
     /// The folder of a run that exists.
@@ -127,16 +137,37 @@ impl RunDirectory {
         self.write("provenance.json", to_json(&provenance).as_bytes())
     }
 
-    /// Holds the run for this process; another that trains or resumes it is refused.
-    pub fn lock(&self) -> Outcome<fs::File> {
-        let path = self.0.join(".lock");
-        let file = fs::File::create(&path)
+    /// Holds the run for this process; another that trains or resumes it is refused. The system lets go when
+    /// the process ends, however it does, so a lock is never stale.
+    pub fn lock(&self) -> Outcome<Lock> {
+        let path = self.0.join(LOCK);
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options
+            .open(&path)
             .map_err(|error| Failure::Input(format!("cannot open {}: {error}", path.display())))?;
-        file.try_lock().map_err(|_| {
-            let run = self.0.display();
-            Failure::Input(format!("run directory {run}: another process is training it"))
-        })?;
-        Ok(file)
+        match file.try_lock() {
+            Ok(()) => {
+                let host = gethostname::gethostname();
+                let holder = format!("process {} on {}", std::process::id(), host.display());
+                let _for_the_refused =
+                    file.set_len(0).and_then(|()| file.write_all(holder.as_bytes()));
+            }
+            Err(fs::TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _unknown = file.read_to_string(&mut holder);
+                let holder = if holder.is_empty() { "another process" } else { &holder };
+                let run = self.0.display();
+                return Err(Failure::Input(format!(
+                    "run directory {run}: {holder} is training it"
+                )));
+            }
+            Err(fs::TryLockError::Error(error)) => eprintln!(
+                "warning: {} cannot be locked ({error}): make sure that no other process trains it",
+                self.0.display()
+            ),
+        }
+        Ok(Lock(file))
     }
 
     /// The folder itself.
@@ -182,6 +213,16 @@ impl RunDirectory {
             Failure::while_doing(format!("cannot write {}", path.display()), error)
         })
     }
+}
+
+/// True for a folder that holds at most what a run leaves that was killed before it began: a lock, half a file.
+fn is_empty(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.into_iter().all(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name == LOCK || name.starts_with('.') && name.ends_with(".new")
+    })
 }
 
 /// `runs/<name>-<seconds since 1970>` under the current folder, with `-2`, `-3`, .. if another run began in the

@@ -23,43 +23,21 @@ use crate::{
     experiment::Experiment,
     failure::{self, Failure, Outcome},
     run_dir::{RunDirectory, State, Status, unix_seconds},
-    sinks::{self, Progress, TensorBoardSink, tensorboard},
+    sinks::{self, tensorboard},
     tasks::PresentTask,
 };
 
 mod evaluating;
 mod measuring;
+mod outputs;
 
-/// Where a run's metrics go.
-pub struct Outputs {
-    /// Take every metric.
-    pub sinks: Vec<Box<dyn Sink>>,
-    /// Takes in addition what depends on the machine's speed.
-    pub tensorboard: Option<TensorBoardSink>,
-    /// Shows where the run stands.
-    pub progress: Progress,
-}
-
-impl Outputs {
-    fn none() -> Self {
-        Self { sinks: Vec::new(), tensorboard: None, progress: Progress::quiet() }
-    }
-
-    fn all(&mut self) -> impl Iterator<Item = &mut dyn Sink> {
-        let tensorboard = self.tensorboard.iter_mut().map(|sink| sink as &mut dyn Sink);
-        self.sinks.iter_mut().map(|sink| &mut **sink as &mut dyn Sink).chain(tensorboard)
-    }
-
-    fn flush(&mut self) -> Outcome {
-        for sink in self.all() {
-            sink.flush()?;
-        }
-        Ok(())
-    }
-}
+pub use outputs::{Outputs, Position};
 
 /// The name of the last evaluation.
 pub const AFTER_TRAINING: &str = "after training";
+
+/// Where a checkpoint keeps the [`Position`] of the outputs.
+const POSITION: &str = "outputs";
 
 /// What a run came to.
 #[derive(Debug)]
@@ -87,7 +65,9 @@ pub struct Runner {
     wall_before_s: f64,
     started: Instant,
     last_log: (Clock, f64),
+    checkpoints: checkpoint::Writer,
     last_checkpoint: Option<Clock>,
+    last_checkpoint_at: Instant,
     loss: Option<f64>,
     reward: Option<f64>,
     is_restored: bool,
@@ -108,6 +88,8 @@ impl Runner {
         let envs = VectorEnv::new(Arc::clone(factory), Role::Training, run.num_envs, threads)?;
         let evaluator =
             Evaluator::new(factory, &experiment.config.eval, wanted, Arc::clone(&stop))?;
+        let keep = experiment.config.checkpoint.keep;
+        let checkpoints = checkpoint::Writer::new(directory.checkpoints(), keep);
         Ok(Self {
             envs,
             evaluator,
@@ -120,7 +102,9 @@ impl Runner {
             wall_before_s: 0.0,
             started: Instant::now(),
             last_log: (Clock::default(), 0.0),
+            checkpoints,
             last_checkpoint: None,
+            last_checkpoint_at: Instant::now(),
             loss: None,
             reward: None,
             is_restored: false,
@@ -132,7 +116,12 @@ impl Runner {
     pub fn train(mut self, outputs: Outputs) -> Outcome<Summary> {
         self.outputs = outputs;
         let result = failure::catch(|| {
+            self.write_status(State::Running, None)?;
             let evaluations = if self.is_restored { Vec::new() } else { self.begin()? };
+            if self.clock == Clock::default() && self.is_stopped() {
+                // Its first evaluation may be cut short; without a checkpoint the run will begin again.
+                return Ok(self.summary(State::Stopped, evaluations));
+            }
             self.train_on(evaluations)
         });
         self.close(result)
@@ -157,7 +146,9 @@ impl Runner {
     }
 
     fn train_on(&mut self, mut evaluations: Vec<(String, Evaluation)>) -> Outcome<Summary> {
-        self.write_status(State::Running, None)?;
+        if self.outputs.are_ahead() {
+            self.write_checkpoint()?; // says so
+        }
         if self.is_restored {
             // A measurement that a stop interrupted is made now.
             let mut metrics = Metrics::default();
@@ -168,7 +159,7 @@ impl Runner {
             self.step()?;
         }
         let is_finished = self.clock.frames >= self.experiment.config.run.budget_frames;
-        let state = if is_finished { State::Finished } else { State::Stopped };
+        let mut state = if is_finished { State::Finished } else { State::Stopped };
         // What was gathered since the last log goes into the checkpoint of a stopped run: a row now would be one
         // that the run which never stopped does not have.
         if is_finished && self.last_log.0 != self.clock {
@@ -177,19 +168,26 @@ impl Runner {
         if self.last_checkpoint != Some(self.clock) {
             self.write_checkpoint()?;
         }
+        self.checkpoints.wait().map_err(Failure::Run)?;
         if state == State::Finished && self.experiment.config.eval.after_training {
             self.outputs.progress.println("evaluating the trained agent");
             let after = self.evaluate()?;
-            if !self.is_stopped() {
+            if self.is_stopped() {
+                state = State::Stopped; // it was cut short, and is made when the run goes on
+            } else {
                 evaluations.extend(after.rows(AFTER_TRAINING));
             }
         }
-        Ok(Summary {
+        Ok(self.summary(state, evaluations))
+    }
+
+    fn summary(&self, state: State, evaluations: Vec<(String, Evaluation)>) -> Summary {
+        Summary {
             state,
             evaluations,
             score_name: self.evaluator.score_name(),
             wall_s: self.wall_s(),
-        })
+        }
     }
 
     /// One decision of every environment.
@@ -216,7 +214,7 @@ impl Runner {
         let (log, eval, save) = (
             is_due(config.log.every_frames),
             is_due(config.eval.every_frames),
-            is_due(config.checkpoint.every_frames),
+            is_due(config.checkpoint.every_frames) || self.is_checkpoint_late(),
         );
         self.measure(before, &mut metrics)?;
         self.write_metrics(&metrics)?;
@@ -272,20 +270,20 @@ impl Runner {
     }
 
     fn write_metrics(&mut self, metrics: &Metrics) -> Outcome {
-        if metrics.is_empty() {
-            return Ok(());
-        }
         let wall_s = self.wall_s();
-        for sink in self.outputs.all() {
-            sink.write(&self.clock, wall_s, metrics)?;
-        }
-        Ok(())
+        self.outputs.write(&self.clock, wall_s, metrics)
+    }
+
+    fn is_checkpoint_late(&self) -> bool {
+        let minutes = self.experiment.config.checkpoint.every_minutes;
+        minutes > 0.0 && self.last_checkpoint_at.elapsed().as_secs_f64() >= 60.0 * minutes
     }
 
     fn write_checkpoint(&mut self) -> Outcome {
         self.outputs.flush()?;
         let mut state = StateDict::default();
         self.save(&mut state);
+        state.put(POSITION, &self.outputs.position(&self.clock));
         state.check()?;
         let agent = self.experiment.agent.as_ref();
         let section = &self.experiment.config.checkpoint;
@@ -298,9 +296,9 @@ impl Runner {
             envs: self.envs.save_state()?,
             replay: section.replay.then_some(write_replay),
         };
-        checkpoint::write(&self.directory.checkpoints(), &contents, section.keep)
-            .map_err(Failure::Run)?;
+        self.checkpoints.write(&contents).map_err(Failure::Run)?;
         self.last_checkpoint = Some(self.clock);
+        self.last_checkpoint_at = Instant::now();
         Ok(())
     }
 
@@ -333,6 +331,7 @@ impl Runner {
             experiment.agent.load_replay(&mut replay).map_err(|error| failed(&error))?;
         }
         self.clock = loaded.clock;
+        self.last_checkpoint = Some(loaded.clock);
         self.wall_before_s = loaded.wall_s;
         self.last_log = (loaded.clock, loaded.wall_s);
         self.is_restored = true;
@@ -357,6 +356,13 @@ impl Runner {
             sink.write_outcome(&self.clock, outcome)?;
         }
         Ok(())
+    }
+
+    /// Where the outputs stood when a checkpoint was written.
+    pub fn position(loaded: &checkpoint::Loaded) -> Outcome<Position> {
+        loaded.state.get(POSITION).map_err(|error| {
+            Failure::Input(format!("checkpoint {}: {error}", loaded.path.display()))
+        })
     }
 
     fn write_status(&self, state: State, error: Option<String>) -> Outcome {

@@ -3,23 +3,32 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ},
     flag,
 };
 
 use crate::failure::{Failure, Outcome};
 
-/// A flag that SIGINT, SIGTERM and, unless it is ignored as under `nohup`, SIGHUP raise. A SIGINT after that ends the process at once; a second SIGTERM
-/// does not, since schedulers send one to every process of a job and `train --seeds` passes its own on.
+/// A flag that these raise: SIGINT; SIGTERM; SIGUSR1, SIGUSR2 and SIGXCPU, which schedulers send before time is up; and
+/// SIGHUP, unless it is ignored as under `nohup`. A SIGINT after that ends the process at once; a second of the
+/// others does not, since schedulers send one to every process of a job and `train --seeds` passes its own on.
 pub fn stop() -> Outcome<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let failed = |error| Failure::while_doing("cannot watch for signals", error);
     flag::register_conditional_shutdown(SIGINT, 1, Arc::clone(&stop)).map_err(failed)?;
     let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
-    for signal in [SIGINT, SIGTERM].into_iter().chain(hang_up) {
+    let asked = [SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU];
+    for signal in asked.into_iter().chain(hang_up) {
         flag::register(signal, Arc::clone(&stop)).map_err(failed)?;
     }
     Ok(stop)
+}
+
+/// Makes a file that grows past the limit on its size (`ulimit -f`) an error of whoever writes it, rather than the
+/// end of the process.
+pub fn outlive_file_limits() -> Outcome {
+    let failed = |error| Failure::while_doing("cannot watch for signals", error);
+    flag::register(SIGXFSZ, Arc::default()).map(drop).map_err(failed)
 }
 
 /// True if whoever started the program has it ignore a signal.

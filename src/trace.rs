@@ -440,7 +440,8 @@ mod tests {
             };
             fs::write(&path, file).expect("written");
             let read = read_actions(&path);
-            let is_placed = |error: &String| error.contains(", line ") || error.contains("is empty");
+            let is_placed =
+                |error: &String| error.contains(", line ") || error.contains("is empty");
             assert!(read.as_ref().err().is_none_or(is_placed), "{read:?}");
             read.into()
         });

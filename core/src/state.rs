@@ -104,7 +104,9 @@ impl StateDict {
     pub fn count(&self, name: &str) -> Result<u64> {
         match self.get(name)? {
             count if count <= MAX_COUNT => Ok(count),
-            count => Err(Error::State(format!("value `{name}` is {count}, more than any run counts"))),
+            count => {
+                Err(Error::State(format!("value `{name}` is {count}, more than any run counts")))
+            }
         }
     }
 

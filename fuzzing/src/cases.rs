@@ -145,7 +145,7 @@ fn judge(error: &str) -> Result<(), String> {
     if error.trim().is_empty() {
         return Err("refused without a reason".to_owned());
     }
-    if error.len() > LONGEST_ERROR {
+    if error.chars().count() > LONGEST_ERROR {
         return Err(format!(
             "refused in {} bytes that begin with: {}",
             error.len(),

@@ -9,8 +9,9 @@ use toml::{Table, Value};
 
 use crate::{
     config::{CheckpointSection, EvalSection, Layer, LogSection, RunSection, resolve},
-    experiment, fakes,
+    experiment,
     failure::{Failure, legible},
+    fakes,
 };
 
 pliant_fuzzing::surfaces! { settings_of_every_kind_are_refused_or_built: 20_000 }
@@ -67,11 +68,20 @@ fn any_value(damage: &mut Damage, parameter: &Parameter) -> Value {
         return damage.one_of(&special).clone();
     }
     let json = match &parameter.default {
-        _ if !parameter.choices.is_empty() && damage.once_in(2) => Json::from(damage.one_of(&parameter.choices).clone()),
+        _ if !parameter.choices.is_empty() && damage.once_in(2) => {
+            Json::from(damage.one_of(&parameter.choices).clone())
+        }
         Some(default) if damage.once_in(2) => damage.json(default),
         _ => damage.any_value(),
     };
     Value::try_from(json).unwrap_or(Value::Integer(i64::MIN)) // TOML has no null and no u64
+}
+
+/// By which an error may say what is wrong: the setting or, where it is a name of something, its value.
+fn names(key: &str, value: &Value) -> Vec<String> {
+    let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    let texts = items.iter().filter_map(Value::as_str).map(legible);
+    [key.to_owned()].into_iter().chain(texts).collect()
 }
 
 fn section(settings: &Settings, table: Table) -> Table {
@@ -109,7 +119,9 @@ fn built(layer: Table, plugins: &Plugins) -> Result<(), String> {
     match experiment::build(config, plugins) {
         Ok(experiment) => {
             experiment.agent.most_updates(experiment.config.run.budget_frames);
-            experiment.interventions.idle_within(u64::MAX, experiment.agent.target_period_updates());
+            experiment
+                .interventions
+                .idle_within(u64::MAX, experiment.agent.target_period_updates());
             experiment::check_memory(&experiment).map_err(|failure| failure.to_string())
         }
         Err(Failure::Input(error)) => Err(error),
@@ -132,12 +144,18 @@ fn settings_of_every_kind_are_refused_or_built(cases: Range<u64>) {
             let value = any_value(damage, parameter);
             table.insert(parameter.name.clone(), value);
         }
-        let mut names: Vec<String> = table.keys().cloned().collect();
-        names.extend(table.values().map(|value| value.to_string().trim_matches('"').to_owned()));
-        if let Err(error) = built(section(settings, table), &plugins) {
-            let is_named = !are_built[which] || names.iter().any(|name| error.contains(name.as_str()));
-            assert!(is_named, "{} {:?}: none of {names:?} is named: {error}", settings.section, settings.kind);
-            return Verdict::Refused(legible(&error));
+        let names: Vec<String> = table.iter().flat_map(|(key, value)| names(key, value)).collect();
+        if let Err(error) =
+            built(section(settings, table), &plugins).map_err(|error| legible(&error))
+        {
+            let is_named =
+                !are_built[which] || names.iter().any(|name| error.contains(name.as_str()));
+            assert!(
+                is_named,
+                "{} {:?}: none of {names:?} is named: {error}",
+                settings.section, settings.kind
+            );
+            return Verdict::Refused(error);
         }
         Verdict::Taken
     });
@@ -169,7 +187,10 @@ fn a_value_of_a_wrong_type_is_refused_with_the_settings_name() {
                 let mut layers = small_layers();
                 layers.push(Layer::of_table("damaged".to_owned(), section(&settings, table)));
                 let error = resolve(&layers, &plugins).err();
-                let place = format!("{} {:?} {} as {kind}", settings.section, settings.kind, parameter.name);
+                let place = format!(
+                    "{} {:?} {} as {kind}",
+                    settings.section, settings.kind, parameter.name
+                );
                 let error = error.unwrap_or_else(|| panic!("{place} is taken"));
                 assert!(error.contains(&parameter.name), "{place}: {error}");
                 tried += 1;
@@ -188,6 +209,11 @@ fn an_unknown_setting_of_any_section_is_refused_by_name() {
         let mut layers = small_layers();
         layers.push(Layer::of_table("damaged".to_owned(), section(&settings, table)));
         let error = resolve(&layers, &plugins).expect_err("unknown");
-        assert!(error.contains("`no_such_setting`"), "{} {:?}: {error}", settings.section, settings.kind);
+        assert!(
+            error.contains("`no_such_setting`"),
+            "{} {:?}: {error}",
+            settings.section,
+            settings.kind
+        );
     }
 }

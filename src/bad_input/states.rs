@@ -62,8 +62,10 @@ impl Run {
         layers.extend(config::layers(&Options { set, ..Options::default() }).expect("settings"));
         let plugins = fakes::plugins();
         let config = config::resolve(&layers, &plugins).unwrap_or_else(|error| panic!("{error}"));
-        let experiment = experiment::build(config, &plugins).unwrap_or_else(|error| panic!("{error}"));
-        let (episodes, task) = (Episodes::new(2), PresentTask::first_of(&experiment.factory.spec().tasks));
+        let experiment =
+            experiment::build(config, &plugins).unwrap_or_else(|error| panic!("{error}"));
+        let (episodes, task) =
+            (Episodes::new(2), PresentTask::first_of(&experiment.factory.spec().tasks));
         let frame = experiment.factory.spec().frame.len();
         Self { experiment, episodes, task, clock: Clock::default(), frame }
     }
@@ -71,7 +73,8 @@ impl Run {
     /// The first frames, or those with which a run goes on without its replay.
     fn begin(&mut self) {
         let frames = vec![7; 2 * self.frame];
-        let batch = Batch { frames: frames.clone(), final_frames: frames, steps: vec![Step::default(); 2] };
+        let batch =
+            Batch { frames: frames.clone(), final_frames: frames, steps: vec![Step::default(); 2] };
         self.experiment.agent.begin(&batch);
     }
 
@@ -85,7 +88,8 @@ impl Run {
             agent.learn(&mut self.clock, interventions, &mut metrics)?;
             let tick = self.clock.agent_steps;
             let terminated = tick % 10 == 8;
-            let step = Step { reward: 1.0, terminated, discount: 1.0, frames: 1, ..Step::default() };
+            let step =
+                Step { reward: 1.0, terminated, discount: 1.0, frames: 1, ..Step::default() };
             let batch = Batch {
                 frames: vec![tick as u8; 2 * self.frame],
                 final_frames: vec![tick as u8 ^ 255; 2 * self.frame],
@@ -95,8 +99,13 @@ impl Run {
             self.episodes.observe(&batch.steps);
             self.clock.agent_steps += 2;
             self.clock.frames += 2;
-            let subject =
-                Subject { learner: agent.learner(), data: agent.data(), states: None, clock: &self.clock, watch: &() };
+            let subject = Subject {
+                learner: agent.learner(),
+                data: agent.data(),
+                states: None,
+                clock: &self.clock,
+                watch: &(),
+            };
             probes.measure_due(&before, &subject, &mut metrics)?;
         }
         agent.drain_metrics(&mut metrics);
@@ -170,7 +179,10 @@ fn quick(parameters: &[Parameter]) -> String {
 }
 
 /// One run for each kind of a family.
-fn of_family<T: 'static>(registry: &Registry<T>, set: impl Fn(&str, &str) -> Vec<String>) -> Vec<Saved> {
+fn of_family<T: 'static>(
+    registry: &Registry<T>,
+    set: impl Fn(&str, &str) -> Vec<String>,
+) -> Vec<Saved> {
     registry.iter().map(|(kind, entry)| Saved::of(set(kind, &quick(&entry.parameters)))).collect()
 }
 
@@ -186,7 +198,8 @@ fn check(surface: &'static str, cases: Range<u64>, runs: &[Saved]) {
         if taken.is_ok() {
             run.save();
         }
-        taken.map_or_else(|error| Verdict::Refused(legible(&error.to_string())), |()| Verdict::Taken)
+        taken
+            .map_or_else(|error| Verdict::Refused(legible(&error.to_string())), |()| Verdict::Taken)
     });
 }
 
@@ -196,7 +209,8 @@ fn damaged_states_of_optimizers_are_refused_or_worked_with(cases: Range<u64>) {
 }
 
 fn damaged_states_of_interventions_are_refused_or_worked_with(cases: Range<u64>) {
-    let set = |kind: &str, quick: &str| vec![format!("interventions=[{{kind = \"{kind}\"{quick}}}]")];
+    let set =
+        |kind: &str, quick: &str| vec![format!("interventions=[{{kind = \"{kind}\"{quick}}}]")];
     check("intervention states", cases, &of_family(&fakes::plugins().interventions, set));
 }
 
@@ -217,7 +231,8 @@ fn damaged_states_of_networks_are_refused_or_worked_with(cases: Range<u64>) {
             "impala" => "width = 0.25, dense = 8",
             _ => "width = 0.03125",
         };
-        let [side, buffer] = ["env.side=36", "interventions=[{kind = \"spectral_norm\"}]"].map(str::to_owned);
+        let [side, buffer] =
+            ["env.side=36", "interventions=[{kind = \"spectral_norm\"}]"].map(str::to_owned);
         vec![side, format!("network={{kind = \"{kind}\", {small}}}"), buffer]
     };
     check("network states", cases, &of_family(&fakes::plugins().networks, set));
@@ -240,6 +255,7 @@ fn damaged_replays_are_refused_or_learned_from(cases: Range<u64>) {
             run.experiment.agent.load_replay(&mut reader)
         });
         let taken = loaded.and_then(|()| run.feed(40));
-        taken.map_or_else(|error| Verdict::Refused(legible(&error.to_string())), |()| Verdict::Taken)
+        taken
+            .map_or_else(|error| Verdict::Refused(legible(&error.to_string())), |()| Verdict::Taken)
     });
 }

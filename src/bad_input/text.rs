@@ -78,12 +78,25 @@ fn damaged_options(damage: &mut Damage) -> Options {
         let whole: Vec<&str> = (0..damage.below(3)).map(|_| *damage.one_of(all)).collect();
         whole.into_iter().map(|text| damage.text(text)).collect()
     };
-    let set = some(&["run.seed=3", "agent.epsilon.to=0.5", "env={kind=\"atari\", game=\"pong\"}", "env.tasks=[\"a\"]"]);
-    let with = some(&["redo:tau=0.1,every_updates=100", "layer_norm", "trac:betas=[0.9, 0.99],eps=1e-8"]);
+    let set = some(&[
+        "run.seed=3",
+        "agent.epsilon.to=0.5",
+        "env={kind=\"atari\", game=\"pong\"}",
+        "env.tasks=[\"a\"]",
+    ]);
+    let with =
+        some(&["redo:tau=0.1,every_updates=100", "layer_norm", "trac:betas=[0.9, 0.99],eps=1e-8"]);
     let probe = some(&["units", "hessian:losses=[\"probe\"],steps=8", "rank:every_frames=1000"]);
     let mut base = some(&["quickstart", "mnist_true_label+env_machado", "no/such/file.toml"]);
     let device = damage.once_in(4).then(|| damage.text("cuda:0"));
-    Options { base: base.pop().filter(|name| !name.starts_with('/')), set, with, probe, seed: None, device }
+    Options {
+        base: base.pop().filter(|name| !name.starts_with('/')),
+        set,
+        with,
+        probe,
+        seed: None,
+        device,
+    }
 }
 
 /// A device that never ends, in a file's place.

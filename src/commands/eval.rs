@@ -23,7 +23,7 @@ pub fn run(args: &EvalArgs, plugins: &Plugins) -> Outcome {
     let directory = RunDirectory::open(&args.run)?;
     let film = args.video.as_deref().map(FilmFile::create).transpose().map_err(Failure::Input)?;
     let config = stored_config(&directory, options(args), plugins)?;
-    let loaded = checkpoint::read_newest(&directory.checkpoints()).map_err(Failure::Input)?;
+    let loaded = newest(&directory)?;
     let mut experiment = experiment::build(config, plugins)?;
     check_unit(args, experiment.factory.spec().continuing)?;
     let mut task = PresentTask::first_of(&experiment.factory.spec().tasks);
@@ -40,6 +40,17 @@ pub fn run(args: &EvalArgs, plugins: &Plugins) -> Outcome {
         say!("{}", scores::table(&rows, score_name));
     }
     film
+}
+
+/// The newest whole checkpoint; newer ones that are damaged are told of.
+fn newest(directory: &RunDirectory) -> Outcome<Loaded> {
+    let folder = directory.checkpoints();
+    let newest = checkpoint::read_newest(&folder).map_err(Failure::Input)?;
+    for (_, error) in &newest.damaged {
+        eprintln!("warning: {error}; the one before is evaluated");
+    }
+    let none = || Failure::Input(format!("there is no checkpoint in {}", folder.display()));
+    newest.loaded.ok_or_else(none)
 }
 
 /// What came of an evaluation and of its film.

@@ -2,17 +2,17 @@
 
 use pliant_core::registry::{Library, Plugins};
 
-use super::session;
+use super::session::{self, From};
 use crate::{
-    checkpoint,
+    checkpoint::{self, Newest},
     cli::ResumeArgs,
     config::{self, Config, Options},
     experiment,
     failure::{Failure, Outcome},
-    run_dir::RunDirectory,
+    run_dir::{RunDirectory, State},
 };
 
-/// Continues a run from its newest checkpoint.
+/// Continues a run from its newest checkpoint; one that ended before its first begins again.
 pub fn run(args: &ResumeArgs, plugins: &Plugins) -> Outcome {
     let directory = RunDirectory::open(&args.run)?;
     let options =
@@ -21,18 +21,56 @@ pub fn run(args: &ResumeArgs, plugins: &Plugins) -> Outcome {
     let stored = stored_config(&directory, Options::default(), plugins)?;
     check_unchanged(&stored, &config).map_err(Failure::Input)?;
     check_interventions(&stored, &config, plugins).map_err(Failure::Input)?;
-    let loaded = checkpoint::read_newest(&directory.checkpoints()).map_err(Failure::Input)?;
-    if loaded.clock.frames >= config.run.budget_frames {
-        return Err(Failure::Input(format!(
-            "run {} has used its budget of {} frames; to go on, raise it with \
-             --set run.budget_frames=N",
-            directory.path().display(),
-            config.run.budget_frames
-        )));
+    let lock = directory.lock()?;
+    let newest = checkpoint::read_newest(&directory.checkpoints()).map_err(Failure::Input)?;
+    if let Some(loaded) = &newest.loaded {
+        check_budget(&directory, &config, loaded.clock.frames)?;
     }
     let experiment = experiment::build(config, plugins)?;
     experiment::check_memory(&experiment)?;
-    session::run(experiment, &directory, Some(&loaded))
+    set_aside(&newest)?;
+    let from = newest.loaded.as_ref().map_or(From::Again, From::Checkpoint);
+    match &from {
+        From::Checkpoint(loaded) if !loaded.has_replay() && experiment.config.checkpoint.replay => {
+            eprintln!(
+                "warning: this checkpoint is without its replay, which only the newest keeps: the replay fills \
+                 anew, and what follows is not what the run would have been"
+            );
+        }
+        From::Again => eprintln!("the run ended before its first checkpoint: it begins again"),
+        _ => {}
+    }
+    session::run(experiment, &directory, lock, &from)
+}
+
+/// An error if a run has nothing left to do: it is at its end, and was measured there.
+fn check_budget(directory: &RunDirectory, config: &Config, frames: u64) -> Outcome {
+    let budget = config.run.budget_frames;
+    let is_finished = directory.status().is_some_and(|status| status.state == State::Finished);
+    if frames < budget || !is_finished {
+        return Ok(());
+    }
+    Err(Failure::Input(format!(
+        "run {} has used its budget of {budget} frames; to go on, raise it with --set run.budget_frames=N",
+        directory.path().display(),
+    )))
+}
+
+/// Puts checkpoints that cannot be read out of the row, and says so.
+fn set_aside(newest: &Newest) -> Outcome {
+    for (path, error) in &newest.damaged {
+        let aside = checkpoint::set_aside(path).map_err(|error| {
+            Failure::while_doing(format!("cannot rename {}", path.display()), error)
+        })?;
+        eprintln!("warning: {error}; it is now {}", aside.display());
+    }
+    if let (Some(loaded), false) = (&newest.loaded, newest.damaged.is_empty()) {
+        eprintln!(
+            "warning: the run goes on from the one before, of update {}",
+            loaded.clock.updates
+        );
+    }
+    Ok(())
 }
 
 /// An error if something changes that the saved state is a state of: it would be taken up and go on as

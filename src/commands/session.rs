@@ -12,12 +12,12 @@ use crate::{
     device,
     experiment::Experiment,
     failure::{Failure, Outcome},
-    run_dir::{Provenance, RunDirectory, State},
-    runner::{AFTER_TRAINING, Outputs, Runner, Summary},
+    run_dir::{Lock, Provenance, RunDirectory, State},
+    runner::{AFTER_TRAINING, Outputs, Position, Runner, Summary},
     signals,
     sinks::{
         CsvSink, FigureSink, JsonlSink, Progress, Start, TensorBoardSink,
-        tensorboard::{Category, Chart, HparamValue, Lines},
+        tensorboard::{self, Category, Chart, HparamValue, Lines},
     },
 };
 
@@ -36,24 +36,74 @@ pub fn provenance(experiment: &Experiment) -> Provenance {
     }
 }
 
+/// Where a run begins.
+pub enum From<'a> {
+    /// At its first frame, in a new folder.
+    New,
+    /// At its first frame again: it ended before its first checkpoint.
+    Again,
+    /// At a checkpoint.
+    Checkpoint(&'a Loaded),
+}
+
+impl<'a> From<'a> {
+    fn checkpoint(&self) -> Option<&'a Loaded> {
+        match self {
+            Self::Checkpoint(loaded) => Some(loaded),
+            Self::New | Self::Again => None,
+        }
+    }
+
+    /// The updates made until there.
+    fn updates(&self) -> u64 {
+        self.checkpoint().map_or(0, |loaded| loaded.clock.updates)
+    }
+}
+
 /// Trains a new run, or continues one, and prints what came of it.
-pub fn run(experiment: Experiment, directory: &RunDirectory, from: Option<&Loaded>) -> Outcome {
-    let _lock = directory.lock()?;
+pub fn run(
+    experiment: Experiment,
+    directory: &RunDirectory,
+    _held: Lock,
+    from: &From<'_>,
+) -> Outcome {
     let stop = signals::stop()?;
     let (config, provenance) = (experiment.config.clone(), provenance(&experiment));
     let evaluation_data = experiment.factory.evaluation_data();
     warn_of_idleness(&experiment);
     let mut runner = Runner::new(experiment, directory.clone(), stop)?;
-    let mut is_changed = from.is_none();
-    if let Some(loaded) = from {
+    let mut is_changed = true;
+    if let Some(loaded) = from.checkpoint() {
         runner.restore(loaded)?; // before anything in the run directory is changed
-        is_changed = keep_former(directory, &config, loaded.clock.updates)?;
+    }
+    if !matches!(from, From::New) {
+        warn_of_differences(directory.provenance().as_ref(), &provenance);
+        is_changed = keep_former(directory, &config, from.updates())?;
         directory.write("config.toml", config.to_toml().as_bytes())?;
         directory.add_provenance(provenance)?;
     }
     let summary = runner.train(outputs(&config, directory, from, is_changed)?)?;
     report(&summary, directory, &config, evaluation_data);
     Ok(())
+}
+
+/// Says what lets the numbers differ from those of a run that never stopped.
+fn warn_of_differences(last: Option<&Provenance>, now: &Provenance) {
+    let Some(last) = last else { return };
+    let texts = [
+        ("libtorch", last.libtorch.clone(), now.libtorch.clone()),
+        ("device", last.device.clone(), now.device.clone()),
+        ("threads", last.threads.to_string(), now.threads.to_string()),
+    ];
+    let differing = texts.into_iter().filter(|(_, last, now)| last != now);
+    let differing: Vec<String> =
+        differing.map(|(what, last, now)| format!("{what} {now} instead of {last}")).collect();
+    if !differing.is_empty() {
+        eprintln!(
+            "warning: the run goes on with {}: its numbers will not be those of a run that never stopped, bit for bit",
+            differing.join(", ")
+        );
+    }
 }
 
 /// Where a run goes on with other settings, the former ones stay as `config-until-UPDATES.toml`. True if so.
@@ -104,37 +154,69 @@ pub fn warn_of_idleness(experiment: &Experiment) {
 fn outputs(
     config: &Config,
     directory: &RunDirectory,
-    from: Option<&Loaded>,
+    from: &From<'_>,
     is_changed: bool,
 ) -> Outcome<Outputs> {
     let failed = |error: pliant_core::error::Error| {
         Failure::Run(format!("run directory {}: {error}", directory.path().display()))
     };
-    let (path, resumed) = (directory.path(), from.map(|loaded| loaded.clock.frames));
+    let path = directory.path();
+    let (frames, position) = position(directory, from)?;
+    let is_new = matches!(from, From::New);
+    match (from, &position.events) {
+        (From::Again, _) => tensorboard::cut(path, None).map_err(failed)?,
+        (From::Checkpoint(_), Some(events)) => {
+            tensorboard::cut(path, Some(events)).map_err(failed)?;
+        }
+        (From::New, _) | (From::Checkpoint(_), None) => {}
+    }
     let log = &config.log;
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if log.csv {
         let file = path.join("metrics.csv");
-        let sink =
-            resumed.map_or_else(|| CsvSink::create(&file), |frames| CsvSink::resume(&file, frames));
+        let sink = if is_new {
+            CsvSink::create(&file)
+        } else {
+            CsvSink::resume(&file, frames, position.rows)
+        };
         sinks.push(Box::new(sink.map_err(failed)?));
     }
     if log.jsonl {
         let file = path.join("metrics.jsonl");
-        let sink = resumed
-            .map_or_else(|| JsonlSink::create(&file), |frames| JsonlSink::resume(&file, frames));
+        let sink = if is_new {
+            JsonlSink::create(&file)
+        } else {
+            JsonlSink::resume(&file, frames, position.rows)
+        };
         sinks.push(Box::new(sink.map_err(failed)?));
     }
     if log.figures {
         sinks.push(Box::new(FigureSink::new(path)));
     }
-    let tensorboard = log.tensorboard.then(|| tensorboard(config, path, from, is_changed));
+    let from = from.checkpoint();
+    let tensorboard = log.tensorboard.then(|| events(config, path, from, is_changed));
     let tensorboard = tensorboard.transpose().map_err(failed)?;
     let progress = Progress::new(config.run.budget_frames);
-    Ok(Outputs { sinks, tensorboard, progress })
+    Ok(Outputs::new(sinks, tensorboard, progress, (frames, &position)))
 }
 
-fn tensorboard(
+/// The frames that a run goes on from, and how far its files had been written then. What a finished run measured
+/// at its end stays when it goes on.
+fn position(directory: &RunDirectory, from: &From<'_>) -> Outcome<(u64, Position)> {
+    let Some(loaded) = from.checkpoint() else { return Ok((0, Position::default())) };
+    let (frames, position) = (loaded.clock.frames, Runner::position(loaded)?);
+    let is_at_end = is_finished_at(directory, frames);
+    Ok((frames, if is_at_end { position.end() } else { position }))
+}
+
+fn is_finished_at(directory: &RunDirectory, frames: u64) -> bool {
+    let status = directory.status();
+    status.is_some_and(|status| {
+        status.state == State::Finished && status.clock.frames == frames && frames > 0
+    })
+}
+
+fn events(
     config: &Config,
     path: &Path,
     from: Option<&Loaded>,

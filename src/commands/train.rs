@@ -43,9 +43,9 @@ pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
     let name = format!("{}-seed{}", run.name, run.seed);
     let path = args.out.clone().unwrap_or_else(|| run_dir::claim_default(&name));
     let provenance = session::provenance(&experiment);
-    let directory = RunDirectory::create(path, &experiment.config, &provenance)?;
+    let (directory, lock) = RunDirectory::create(&path, &experiment.config, &provenance)?;
     eprintln!("run directory: {}", directory.path().display());
-    session::run(experiment, &directory, None)
+    session::run(experiment, &directory, lock, &session::From::New)
 }
 
 /// The resolved configuration as TOML, with what it needs as comments.

@@ -47,7 +47,9 @@ impl Layer {
         let read = file.take(MAX_BYTES + 1).read_to_string(&mut text);
         read.map_err(|error| failed(error.to_string()))?;
         if text.len() as u64 > MAX_BYTES {
-            return Err(failed(format!("it has more than {MAX_BYTES} bytes, expected settings in TOML")));
+            return Err(failed(format!(
+                "it has more than {MAX_BYTES} bytes, expected settings in TOML"
+            )));
         }
         Self::parse(path.display().to_string(), text)
     }

@@ -96,8 +96,10 @@ impl Default for EvalSection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointSection {
-    /// Frames between checkpoints; 0 saves at the end alone.
+    /// Frames between checkpoints; with 0 here and in `every_minutes` only the end is saved.
     pub every_frames: u64,
+    /// Minutes between checkpoints, whatever the speed; 0 goes by frames alone. When they are taken changes no number.
+    pub every_minutes: f64,
     /// The newest checkpoints that are kept.
     pub keep: usize,
     /// Save the replay with the newest checkpoint; without it a resumed run refills its replay.
@@ -106,7 +108,7 @@ pub struct CheckpointSection {
 
 impl Default for CheckpointSection {
     fn default() -> Self {
-        Self { every_frames: 1_000_000, keep: 2, replay: true }
+        Self { every_frames: 1_000_000, every_minutes: 30.0, keep: 2, replay: true }
     }
 }
 

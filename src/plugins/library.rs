@@ -165,6 +165,7 @@ mod tests {
         (header[32], header[54], header[56]) = (64, 56, 2); // segments
         (header[40], header[58], header[60]) = (200, 64, 3); // sections
         assert_eq!(check_whole(&header), Ok(()));
-        pliant_fuzzing::Surface::new("library").check(cases, |damage| check_whole(&damage.bytes(&header, &[])).into());
+        pliant_fuzzing::Surface::new("library")
+            .check(cases, |damage| check_whole(&damage.bytes(&header, &[])).into());
     }
 }

@@ -3,7 +3,7 @@ use std::{fs, path::Path};
 use super::*;
 use crate::{
     fakes::{RETURNS, TASKS, TURN, experiment, run_directory},
-    sinks::CsvSink,
+    sinks::{CsvSink, Progress},
 };
 
 /// Trains on the environment of two tasks, from a checkpoint if there is one, and returns the rows
@@ -21,12 +21,12 @@ fn train(path: &Path, set: &[&str]) -> Vec<(u64, String, f64)> {
     let sink = if is_new {
         CsvSink::create(&table)
     } else {
-        let loaded = checkpoint::read_newest(&directory.checkpoints()).expect("a checkpoint");
+        let loaded = newest(&directory);
         runner.restore(&loaded).expect("restored");
-        CsvSink::resume(&table, loaded.clock.frames)
+        CsvSink::resume(&table, loaded.clock.frames, u64::MAX)
     };
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(sink.expect("a table"))];
-    let outputs = Outputs { sinks, tensorboard: None, progress: Progress::quiet() };
+    let outputs = outputs(sinks);
     runner.train(outputs).expect("trained");
     rows(&fs::read_to_string(table).expect("a table"))
 }
@@ -127,7 +127,7 @@ fn an_environment_that_panics_ends_the_run_in_order_and_is_named() {
     let runner = Runner::new(experiment, directory.clone(), Arc::default()).expect("a runner");
     let table = path.join("metrics.csv");
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(CsvSink::create(&table).expect("a table"))];
-    let outputs = Outputs { sinks, tensorboard: None, progress: Progress::quiet() };
+    let outputs = outputs(sinks);
     let failure = runner.train(outputs).expect_err("a broken cartridge");
     assert_eq!(failure.exit_code(), 1);
     let message = failure.to_string();
@@ -137,5 +137,16 @@ fn an_environment_that_panics_ends_the_run_in_order_and_is_named() {
     let status = fs::read_to_string(path.join("status.json")).expect("a status");
     assert!(status.contains("\"failed\"") && status.contains("a broken cartridge"), "{status}");
     assert!(fs::read_to_string(table).expect("a table").contains("\n20,"), "logged before is kept");
-    checkpoint::read_newest(&directory.checkpoints()).expect("the last checkpoint is whole");
+    newest(&directory);
+}
+
+/// The newest checkpoint, which must be whole.
+fn newest(directory: &RunDirectory) -> checkpoint::Loaded {
+    let newest = checkpoint::read_newest(&directory.checkpoints()).expect("whole ones");
+    assert!(newest.damaged.is_empty());
+    newest.loaded.expect("a checkpoint")
+}
+
+fn outputs(sinks: Vec<Box<dyn Sink>>) -> Outputs {
+    Outputs::new(sinks, None, Progress::quiet(), (0, &Position::default()))
 }

@@ -141,10 +141,17 @@ mod tests {
         torn.extend(b"30,7");
         fs::write(&path, &torn).expect("a file");
 
-        write_rows(CsvSink::resume(&path, 20).expect("a sink"), &[25]);
+        write_rows(CsvSink::resume(&path, 20, 2).expect("a sink"), &[25]);
         assert_eq!(frames_in(&path), [10, 20, 20, 25]);
         fs::write(&path, &torn).expect("a file");
-        write_rows(CsvSink::resume(&path, 99).expect("a sink"), &[100]);
+        write_rows(CsvSink::resume(&path, 20, 1).expect("a sink"), &[25]);
+        assert_eq!(
+            frames_in(&path),
+            [10, 20, 25],
+            "the second row at 20 came after the checkpoint"
+        );
+        fs::write(&path, &torn).expect("a file");
+        write_rows(CsvSink::resume(&path, 99, 0).expect("a sink"), &[100]);
         assert_eq!(frames_in(&path), [10, 20, 20, 30, 100]);
         assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1);
     }
@@ -157,7 +164,7 @@ mod tests {
         sink.write(&clock(8), 0.0, &scalar("two\n9 lines", 1.0)).expect("a row");
         drop(sink);
         let before = fs::read(&path).expect("a file");
-        drop(CsvSink::resume(&path, 8).expect("a sink"));
+        drop(CsvSink::resume(&path, 8, 1).expect("a sink"));
         assert_eq!(fs::read(&path).expect("a file"), before);
     }
 
@@ -167,7 +174,7 @@ mod tests {
         let path = dir.path().join("metrics.csv");
         for torn in [None, Some(""), Some("frames,agent")] {
             torn.inspect(|torn| fs::write(&path, torn).expect("a file"));
-            write_rows(CsvSink::resume(&path, 5).expect("a sink"), &[6]);
+            write_rows(CsvSink::resume(&path, 5, 0).expect("a sink"), &[6]);
             assert_eq!(frames_in(&path), [6]);
         }
     }
@@ -183,7 +190,7 @@ mod tests {
             fs::write(&path, damage.bytes(&whole, &[])).expect("written");
             last(&path, "loss");
             let before = fs::read(&path).expect("a file");
-            let resumed = CsvSink::resume(&path, 20);
+            let resumed = CsvSink::resume(&path, 20, damage.below(3) as u64);
             if resumed.is_err() {
                 assert!(fs::read(&path).expect("a file") == before, "refused, but changed");
             }
@@ -201,12 +208,12 @@ mod tests {
         let path = dir.path().join("metrics.csv");
         fs::write(&path, "step,loss\n1,2\n").expect("a file");
         assert!(CsvSink::create(&path).is_err());
-        let message = CsvSink::resume(&path, 9).map(|_| ()).expect_err("foreign").to_string();
+        let message = CsvSink::resume(&path, 9, 0).map(|_| ()).expect_err("foreign").to_string();
         assert!(message.contains("the first line is not `frames,"), "{message}");
         assert_eq!(fs::read(&path).expect("a file"), b"step,loss\n1,2\n");
 
         fs::write(&path, [Csv::HEADER, "1,0,0,0.000,a,1.0\nx,y\n"].concat()).expect("a file");
-        let message = CsvSink::resume(&path, 9).map(|_| ()).expect_err("garbage").to_string();
+        let message = CsvSink::resume(&path, 9, 0).map(|_| ()).expect_err("garbage").to_string();
         assert!(message.ends_with("`x,y` is not a row of metrics"), "{message}");
     }
 }

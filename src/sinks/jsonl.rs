@@ -56,7 +56,7 @@ mod tests {
             sink.write(&clock, 0.12345, &metrics).expect("a row");
         }
         drop(sink);
-        drop(JsonlSink::resume(&path, 8).expect("a sink"));
+        drop(JsonlSink::resume(&path, 8, 1).expect("a sink"));
         let text = fs::read_to_string(&path).expect("a file");
         let expected = r#"{"frames":4,"agent_steps":1,"updates":2,"wall_s":0.123,"tag":"a\n\"b\"","value":null}
 {"frames":8,"agent_steps":1,"updates":2,"wall_s":0.123,"tag":"a\n\"b\"","value":0.1}
@@ -69,11 +69,12 @@ mod tests {
     fn damaged_files_are_refused_or_gone_on_with(cases: std::ops::Range<u64>) {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("metrics.jsonl");
-        let row = r#"{"frames":4,"agent_steps":1,"updates":2,"wall_s":0.123,"tag":"a","value":null}"#;
+        let row =
+            r#"{"frames":4,"agent_steps":1,"updates":2,"wall_s":0.123,"tag":"a","value":null}"#;
         let whole = format!("{row}\n{row}\n{row}\n");
         pliant_fuzzing::Surface::new("jsonl").check(cases, |damage| {
             fs::write(&path, damage.bytes(whole.as_bytes(), &[])).expect("written");
-            let resumed = JsonlSink::resume(&path, 8);
+            let resumed = JsonlSink::resume(&path, 4, damage.below(4) as u64);
             resumed.map_err(|error| crate::failure::legible(&error.to_string())).into()
         });
     }

@@ -60,15 +60,16 @@ impl<F: Format> TableSink<F> {
         Ok(Self::new(path, file))
     }
 
-    /// Goes on with a file from a checkpoint at `frames` on: later rows and a torn last one are
-    /// removed. A file that is not there, or has no whole first line, is started anew.
-    pub fn resume(path: &Path, frames: u64) -> Result<Self> {
+    /// Goes on with a file from a checkpoint at `frames` on, which the first `rows` of its own frames came before:
+    /// later rows and a torn last one are removed. A file that is not there, or has no whole first line, is
+    /// started anew.
+    pub fn resume(path: &Path, frames: u64, rows: u64) -> Result<Self> {
         let old = match fs::read(path) {
             Ok(old) => old,
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(at(path)(error).into()),
         };
-        let rows = kept_rows::<F>(path, &old, frames)?;
+        let rows = kept_rows::<F>(path, &old, (frames, rows))?;
         replace(path, &[F::HEADER.as_bytes(), rows].concat())?;
         let file = OpenOptions::new().append(true).open(path).map_err(at(path))?;
         Ok(Self::new(path, file))
@@ -95,8 +96,12 @@ impl<F: Format> Sink for TableSink<F> {
     }
 }
 
-/// The rows up to `frames`. Rows are in order of time, so they are one piece of the file.
-fn kept_rows<'a, F: Format>(path: &Path, text: &'a [u8], frames: u64) -> Result<&'a [u8]> {
+/// The rows before `frames` and so many at `frames`. Rows are in order of time, so they are one piece of the file.
+fn kept_rows<'a, F: Format>(
+    path: &Path,
+    text: &'a [u8],
+    (frames, mut rows_left): (u64, u64),
+) -> Result<&'a [u8]> {
     let header = F::HEADER.as_bytes();
     let Some(rows) = text.strip_prefix(header) else {
         if header.starts_with(text) {
@@ -108,7 +113,11 @@ fn kept_rows<'a, F: Format>(path: &Path, text: &'a [u8], frames: u64) -> Result<
     let mut end = 0;
     while let Some(length) = F::row_length(&rows[end..]) {
         match F::frames(&rows[end..end + length]) {
-            Some(at) if at <= frames => end += length,
+            Some(at) if at < frames => end += length,
+            Some(at) if at == frames && rows_left > 0 => {
+                end += length;
+                rows_left -= 1;
+            }
             Some(_) => break,
             None => {
                 let row = String::from_utf8_lossy(&rows[end..end + length]);

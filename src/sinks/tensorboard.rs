@@ -5,13 +5,18 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufWriter},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use pliant_core::{clock::Clock, error::Result, metrics::Metrics, sink::Sink};
 use protobuf::Message;
+use serde::{Deserialize, Serialize};
 use tensorboard_proto::{
     event::{Event, SessionLog, SessionLog_SessionStatus as SessionStatus},
     summary::{Summary, Summary_Value},
@@ -20,6 +25,7 @@ use tensorboard_rs::record_writer::RecordWriter;
 
 use super::at;
 
+mod files;
 mod hparams;
 mod layout;
 mod summary;
@@ -32,19 +38,35 @@ pub use layout::{Band, Category, Chart, Lines};
 pub enum Start {
     /// A new run.
     Fresh,
-    /// A run that goes on from a checkpoint: TensorBoard drops the points after it that the
-    /// earlier files hold. (Its fast loader, the default, does so series by series, from the first
-    /// new point on; `--load_fast=false` drops them all at once.)
+    /// A run that goes on from a checkpoint. A TensorBoard that has read points after it drops them. (Its fast
+    /// loader, the default, does so series by series, from the first new point on; `--load_fast=false`
+    /// drops them all at once.)
     Resumed {
         /// The checkpoint's frames.
         frames: u64,
     },
 }
 
+/// How far a run's event files were written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    /// The name of the newest one.
+    pub file: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Takes out of a run's own event files what was written after a position; without one, all.
+pub fn cut(dir: &Path, position: Option<&Position>) -> Result<()> {
+    files::cut(dir, position.map(|position| (&*position.file, position.bytes)))
+}
+
 /// Writes one event file. The step of its points is the clock's frames.
 pub struct TensorBoardSink {
-    records: RecordWriter<BufWriter<File>>,
+    records: RecordWriter<Counted>,
     path: PathBuf,
+    written: Arc<AtomicU64>,
     /// Where this file begins.
     first_step: i64,
 }
@@ -76,7 +98,7 @@ impl TensorBoardSink {
     pub fn beside(dir: &Path, name: &str) -> Result<Self> {
         let ending = format!(".{name}");
         let sink = Self::open(dir, &ending, 0)?;
-        for former in event_files(dir)?.filter(|file| file.ends_with(&ending)) {
+        for former in files::names(dir)?.filter(|file| file.ends_with(&ending)) {
             let path = dir.join(former);
             if path != sink.path {
                 fs::remove_file(&path).map_err(at(&path))?;
@@ -87,9 +109,13 @@ impl TensorBoardSink {
 
     fn open(dir: &Path, ending: &str, first_step: i64) -> Result<Self> {
         fs::create_dir_all(dir).map_err(at(dir))?;
-        let (file, path) = create_event_file(dir, ending)?;
-        let records = RecordWriter::new(BufWriter::new(file));
-        let mut sink = Self { records, path, first_step };
+        let (file, path) = files::create(dir, ending, unix_seconds() as u64)?;
+        let written = Arc::default();
+        let records = RecordWriter::new(Counted {
+            file: BufWriter::new(file),
+            written: Arc::clone(&written),
+        });
+        let mut sink = Self { records, path, written, first_step };
         let mut version = Event::new();
         version.set_file_version("brain.Event:2".to_owned());
         sink.write_event(first_step, version)?;
@@ -99,6 +125,12 @@ impl TensorBoardSink {
     /// The event file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// How far it has been written.
+    pub fn position(&self) -> Position {
+        let file = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Position { file, bytes: self.written.load(Ordering::Relaxed) }
     }
 
     /// Writes the run's settings for the HPARAMS page.
@@ -167,42 +199,22 @@ fn unix_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-/// Names with later seconds are nobody's clock; with ten digits names are in the order of their seconds.
-const LAST_SECOND: u64 = 9_999_999_998;
-
-/// What the names of event files begin with.
-const PREFIX: &str = "events.out.tfevents.";
-
-/// Creates `events.out.tfevents.<unix seconds>.<host>.<pid>.<n><ending>`.
-///
-/// TensorBoard reads a folder's files in the order of their names, so a new one comes at least a
-/// second after those that are there, however the machine's clock was set.
-fn create_event_file(dir: &Path, ending: &str) -> Result<(File, PathBuf)> {
-    let seconds_of = |name: String| name.strip_prefix(PREFIX)?.split('.').next()?.parse().ok();
-    let known = event_files(dir)?.filter_map(seconds_of).filter(|seconds| *seconds <= LAST_SECOND);
-    let newest: u64 = known.max().unwrap_or(0);
-    let seconds = (unix_seconds() as u64).max(newest + 1);
-    let host = gethostname::gethostname();
-    let host = host.to_string_lossy().replace(['/', '\\'], "-");
-    let pid = std::process::id();
-    let mut n = 0;
-    loop {
-        let path = dir.join(format!("{PREFIX}{seconds:010}.{host}.{pid}.{n}{ending}"));
-        match File::create_new(&path) {
-            Ok(file) => return Ok((file, path)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => n += 1,
-            Err(error) => return Err(at(&path)(error).into()),
-        }
-    }
+/// Counts what is written; tensorboard-rs's writer does not hand out the file below it.
+struct Counted {
+    file: BufWriter<File>,
+    written: Arc<AtomicU64>,
 }
 
-/// The names of a folder's event files.
-fn event_files(dir: &Path) -> Result<impl Iterator<Item = String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir).map_err(at(dir))? {
-        names.extend(entry.map_err(at(dir))?.file_name().into_string());
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.written.fetch_add(written as u64, Ordering::Relaxed);
+        Ok(written)
     }
-    Ok(names.into_iter().filter(|name| name.starts_with(PREFIX)))
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 #[cfg(test)]
@@ -210,33 +222,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_file_comes_after_those_that_are_there() {
+    fn what_came_after_a_position_is_taken_out() {
         let dir = tempfile::tempdir().expect("a folder");
-        // From a machine whose clock is ahead.
-        let ahead = dir.path().join("events.out.tfevents.9000000000.zzz.1.0");
-        fs::write(&ahead, "").expect("a file");
-        let sink = || TensorBoardSink::create(dir.path(), Start::Fresh).expect("a sink");
-        let files = [ahead, sink().path, sink().path];
-        assert!(files.is_sorted_by(|a, b| a < b), "{files:?}");
-    }
-
-    pliant_fuzzing::surfaces! { folders_of_damaged_event_files_are_gone_on_with: 3_000 }
-
-    fn folders_of_damaged_event_files_are_gone_on_with(cases: std::ops::Range<u64>) {
-        pliant_fuzzing::Surface::new("event files").check(cases, |damage| {
-            let dir = tempfile::tempdir().expect("a folder");
-            let first = TensorBoardSink::create(dir.path(), Start::Fresh).expect("a sink").path;
-            let whole = fs::read(&first).expect("a file");
-            let name = first.file_name().and_then(|name| name.to_str()).expect("a name");
-            let name: String = damage.text(name).chars().filter(|letter| !"/\0".contains(*letter)).take(80).collect();
-            let damaged = dir.path().join(format!("{PREFIX}{name}"));
-            let torn = damage.bytes(&whole, &[]);
-            fs::write(&damaged, &torn).expect("written");
-            let sink = TensorBoardSink::create(dir.path(), Start::Resumed { frames: u64::MAX });
-            let path = sink.map(|sink| sink.path().to_owned());
-            assert!(fs::read(&damaged).expect("still there") == torn, "an earlier file was changed");
-            path.map_err(|error| crate::failure::legible(&error.to_string())).into()
-        });
+        let mut sink = TensorBoardSink::create(dir.path(), Start::Fresh).expect("a sink");
+        let write = |sink: &mut TensorBoardSink| {
+            let mut metrics = Metrics::default();
+            metrics.scalar("loss", 1.0);
+            sink.write(&Clock::default(), 0.0, &metrics)
+                .and_then(|()| sink.flush())
+                .expect("a row");
+            (sink.path.clone(), fs::read(&sink.path).expect("a file"))
+        };
+        let (first, early) = write(&mut sink);
+        let position = sink.position();
+        assert_eq!(position.bytes, early.len() as u64);
+        write(&mut sink);
+        let resumed = Start::Resumed { frames: 0 };
+        let mut second = TensorBoardSink::create(dir.path(), resumed).expect("a sink");
+        let (second, _) = write(&mut second);
+        let beside = TensorBoardSink::beside(dir.path(), "rank").expect("a sink").path;
+        cut(dir.path(), Some(&position)).expect("cut");
+        assert_eq!(fs::read(&first).expect("a file"), early);
+        assert!(!second.exists() && beside.exists());
+        cut(dir.path(), None).expect("cut");
+        assert!(!first.exists() && beside.exists());
     }
 
     #[test]

@@ -13,4 +13,5 @@ mod probe;
 mod reproducible;
 mod resume;
 mod seeds;
+mod trouble;
 mod video;

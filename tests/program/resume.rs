@@ -160,7 +160,7 @@ fn a_run_goes_on_with_probes_that_it_did_not_have() {
 fn schedulers_signals_stop_in_order_and_may_come_twice() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let run = folder.path().join("run");
-    for name in ["TERM", "HUP"] {
+    for name in ["TERM", "HUP", "USR1", "USR2", "XCPU"] {
         let long = ["--set", "run.budget_frames=10_000_000"];
         let mut child = started(folder.path(), &short_mnist("run", &long));
         wait_until("a run under way", || has_state(&run, "running"));

@@ -271,10 +271,15 @@ impl Emulator {
         let restore = |bytes: &[u8]| unsafe {
             ffi::pliant_ale_restore(self.raw.as_ptr(), bytes.as_ptr(), bytes.len() as u64)
         };
-        checked(restore(bytes)).map(drop).map_err(|error| {
-            restore(&before);
-            AleError::State(error.to_string())
-        })
+        // A state that was not taken up as it is was none.
+        let restored = checked(restore(bytes)).and_then(|_| self.save());
+        let reason = match restored {
+            Ok(restored) if restored == bytes => return Ok(()),
+            Ok(_) => "it holds what no game can be in".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        restore(&before);
+        Err(AleError::State(reason))
     }
 }
 
