@@ -44,7 +44,9 @@ fn write(folder: &Path, updates: u64, mark: u8) -> PathBuf {
             out.write_all(&[mark; 300]).map_err(|error| error.to_string())
         })),
     };
-    checkpoint::write(folder, &contents, 9).expect("a writable folder")
+    let mut writer = checkpoint::Writer::new(folder.to_owned(), 9);
+    writer.write(&contents).and_then(|()| writer.wait()).expect("a writable folder");
+    folder.join(updates.to_string())
 }
 
 fn damaged_checkpoints_are_refused(cases: Range<u64>) {

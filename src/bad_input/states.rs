@@ -259,3 +259,51 @@ fn damaged_replays_are_refused_or_learned_from(cases: Range<u64>) {
             .map_or_else(|error| Verdict::Refused(legible(&error.to_string())), |()| Verdict::Taken)
     });
 }
+
+/// A learner whose clock is that of another run would make up for millions of updates, or learn nothing for as many.
+#[test]
+fn an_agent_that_last_learned_at_another_time_is_refused() {
+    let saved = Saved::of(Vec::new());
+    let (state, _, clock) = saved.get();
+    for agent_steps in [0, clock.agent_steps - 4, clock.agent_steps + 40, 1 << 40] {
+        let mut run = Run::new(&saved.set);
+        run.begin();
+        run.load(state, Clock { agent_steps, ..*clock }).expect("a whole state");
+        let error = run.feed(1).expect_err("another time").to_string();
+        assert!(error.contains("does not fit the run's"), "{agent_steps}: {error}");
+    }
+}
+
+/// What is remembered of a variable has its shape, which is known when it is used.
+#[test]
+fn what_an_intervention_remembers_of_another_network_is_refused() {
+    for kind in [
+        "l2_init",
+        "upgd",
+        "trac",
+        "continual_backprop",
+        "spectral_regularization",
+        "normalize_and_project",
+    ] {
+        let of_width = |width| {
+            vec![format!("interventions=[{{kind = \"{kind}\"}}]"), format!("network.width={width}")]
+        };
+        let (saved, other) = (Saved::of(of_width(4)), Saved::of(of_width(6)));
+        let theirs = |name: &&String| name.starts_with("interventions/");
+        let (own, foreign) = (&saved.get().0, &other.get().0);
+        let copy = |state: &StateDict, name: &String| (name.clone(), state.tensors()[name].copy());
+        let mut tensors: std::collections::BTreeMap<_, _> =
+            own.tensors().keys().map(|name| copy(own, name)).collect();
+        tensors.extend(foreign.tensors().keys().filter(theirs).map(|name| copy(foreign, name)));
+        let mixed = StateDict::from_parts(tensors, own.values().clone());
+        let mut run = Run::new(&saved.set);
+        run.begin();
+        let refused = run.load(&mixed, saved.get().2).and_then(|()| run.feed(4));
+        if kind == "normalize_and_project" {
+            refused.expect("norms have no shape");
+            continue;
+        }
+        let error = refused.expect_err("another network's").to_string();
+        assert!(error.contains(kind) && error.contains("remembered of"), "{kind}: {error}");
+    }
+}
