@@ -9,6 +9,18 @@
 //! FUZZ_CASE="replay 8231" cargo test -p pliant replay     # that case alone
 //! ```
 //!
+//! A surface is a function of the range of its cases, beside the tests of its reader:
+//!
+//! ```
+//! use pliant_fuzzing::Surface;
+//!
+//! // In a test binary this makes a quick and a slow test: pliant_fuzzing::surfaces! { damaged_numbers_are_refused: 20_000 }
+//! fn damaged_numbers_are_refused(cases: std::ops::Range<u64>) {
+//!     Surface::new("numbers").check(cases, |damage| damage.text("17, 4").trim().parse::<u8>().into());
+//! }
+//! # damaged_numbers_are_refused(0..100);
+//! ```
+//!
 //! A case is a function of the surface's name and its number. Damage is done to real inputs, not drawn from a
 //! grammar, so a case that fails is a few steps away from one that is right, and needs no shrinking: that is why
 //! this is a loop of our own over a seeded generator rather than a library of strategies.
