@@ -84,8 +84,6 @@ impl Damage {
             json!(i64::MIN),
             json!(u64::MAX),
             json!(u32::MAX),
-            json!(65_535),
-            json!(30_000),
             json!(1u64 << 32),
             json!(1e308),
             json!(-1e308),
