@@ -256,7 +256,7 @@ mod tests {
     fn variables_beyond_all_memory_are_refused_without_being_drawn() {
         let mut stream = Seeds::new(0).stream("network");
         let mut source = VariableSource::draw(&mut stream, Device::Cpu);
-        source.variable("small", &[2, 3], Init::fan_in(2));
+        assert_eq!(source.variable("small", &[2, 3], Init::fan_in(2)).numel(), 6);
         source.check().expect("24 bytes");
         let large = source.variable("large", &[1 << 20, 1 << 20, 8], Init::fan_in(2));
         assert_eq!(large.size(), [1 << 20, 1 << 20, 8]);

@@ -83,7 +83,7 @@ impl Surface {
                 Ok(is_taken) => taken += u64::from(is_taken),
                 Err(failure) if failures.iter().any(|known| known.ends_with(&failure)) => {}
                 Err(failure) => {
-                    failures.push(format!("FUZZ_CASE=\"{} {case}\": {failure}", self.name))
+                    failures.push(format!("FUZZ_CASE=\"{} {case}\": {failure}", self.name));
                 }
             }
             watched.end();
@@ -171,7 +171,7 @@ fn notice_panics() {
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if !is_kept(info) {
-                usual(info)
+                usual(info);
             }
         }));
     });
@@ -181,7 +181,9 @@ fn is_kept(info: &PanicHookInfo<'_>) -> bool {
     if !super::watch::is_in_case() {
         return false;
     }
-    let text = info.payload_as_str().unwrap_or("without a message");
+    let (payload, none) = (info.payload(), "without a message");
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or(none);
     let first: String =
         text.lines().take(2).collect::<Vec<_>>().join(" ").chars().take(400).collect();
     let place = info.location().map(ToString::to_string).unwrap_or_default();

@@ -253,11 +253,12 @@ mod tests {
         part.utilities.set("dense2", Tensor::from_slice(&[1.0f32, 0.5]));
         let layer = setting.learner.online.hidden()[1].clone();
         let silence = Tensor::zeros([1, 2], (Kind::Float, Device::Cpu));
-        let units = part.choose(&setting.learner, &layer, &silence).expect("one is earned");
+        let units = part.choose(&setting.learner, &layer, &silence).expect("its own state");
         // The means become .9 and .45; over 1 - .9^101 and 1 - .9^4 that is .9 and 1.31.
+        let units = units.expect("one is earned");
         assert_eq!(Vec::<i64>::try_from(&units).expect("i64"), [0]);
-        let utilities = part.utilities.get_or("dense2", silence.device(), || unreachable!());
-        let utilities = crate::testing::numbers(utilities);
+        let utilities = part.utilities.get_or("dense2", &[2], silence.device(), || unreachable!());
+        let utilities = crate::testing::numbers(utilities.expect("of this shape"));
         assert_eq!(utilities[0], 0.0);
         assert!((utilities[1] - 0.45).abs() < 1e-6, "{utilities:?}");
         assert_eq!(part.rosters["dense2"].ages, [0, 4]);

@@ -146,7 +146,7 @@ mod tests {
                     .map_err(|error| error.to_string())
             });
             read.map(|data| {
-                (0..2).for_each(|class| assert_eq!(data.image(class, 0).len(), data.shape.len()))
+                (0..2).for_each(|class| assert_eq!(data.image(class, 0).len(), data.shape.len()));
             })
             .into()
         });

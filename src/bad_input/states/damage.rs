@@ -17,7 +17,7 @@ pub(super) fn damaged_state(damage: &mut Damage, whole: &StateDict) -> StateDict
         if damage.once_in(2) {
             change_one(damage, &mut tensors, damaged_tensor);
         } else {
-            change_one(damage, &mut values, |damage, value| damage.json(value));
+            change_one(damage, &mut values, Damage::json);
         }
     }
     StateDict::from_parts(tensors, values)
