@@ -27,10 +27,10 @@ use crate::{
 };
 
 pliant_fuzzing::surfaces! {
-    damaged_states_of_optimizers_are_refused_or_worked_with: 10_000,
-    damaged_states_of_interventions_are_refused_or_worked_with: 20_000,
-    damaged_states_of_probes_are_refused_or_worked_with: 5_000,
-    damaged_states_of_networks_are_refused_or_worked_with: 2_000,
+    damaged_states_of_optimizers_are_refused_or_worked_with: 4_000,
+    damaged_states_of_interventions_are_refused_or_worked_with: 8_000,
+    damaged_states_of_probes_are_refused_or_worked_with: 3_000,
+    damaged_states_of_networks_are_refused_or_worked_with: 800,
     damaged_replays_are_refused_or_learned_from: 20_000,
 }
 
