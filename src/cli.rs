@@ -407,7 +407,7 @@ pub fn main(mut plugins: Plugins) -> ExitCode {
     match failure::catch(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            eprintln!("error: {}", failure::legible(&failure.to_string()));
             ExitCode::from(failure.exit_code())
         }
     }

@@ -2,7 +2,7 @@
 //! a game is several of them.
 
 use pliant_core::{
-    error::Result,
+    error::{Error, Result},
     metrics::Metrics,
     state::{Checkpoint, StateDict},
 };
@@ -44,10 +44,10 @@ impl Episodes {
     pub fn observe(&mut self, steps: &[Step]) -> u64 {
         for (game, step) in self.running.iter_mut().zip(steps) {
             game.raw_return += f64::from(step.raw_reward);
-            game.steps += 1;
+            game.steps = game.steps.saturating_add(1);
             game.task = step.task;
             self.rewards += f64::from(step.raw_reward);
-            self.steps += 1;
+            self.steps = self.steps.saturating_add(1);
             if step.ends_game() {
                 self.recent.push(game.raw_return);
                 self.ended.push(std::mem::take(game));
@@ -100,7 +100,13 @@ impl Checkpoint for Episodes {
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
-        *self = state.get("episodes")?;
+        let loaded: Self = state.get("episodes")?;
+        let (count, expected) = (loaded.running.len(), self.running.len());
+        if count != expected {
+            let text = format!("it has games of {count} environments, expected {expected}");
+            return Err(Error::State(text));
+        }
+        *self = loaded;
         Ok(())
     }
 }

@@ -42,6 +42,34 @@ impl From<pliant_envs::env::EnvError> for Failure {
     }
 }
 
+/// Words of messages are shown up to this many letters, and messages up to ten times as many: both may
+/// repeat what was given.
+const MOST_LETTERS: usize = 160;
+
+/// A message fit for a terminal: what cannot be printed is escaped, what has no end is left out.
+pub fn legible(message: &str) -> String {
+    let plain = |letter: char| -> String {
+        if letter.is_control() && letter != '\n' {
+            letter.escape_default().collect()
+        } else {
+            letter.to_string()
+        }
+    };
+    let word = |word: &str| shortened(&word.chars().map(plain).collect::<String>(), MOST_LETTERS);
+    let words: Vec<String> = message.split(' ').map(word).collect();
+    shortened(&words.join(" "), 10 * MOST_LETTERS)
+}
+
+/// The beginning and the end of a text with more than `most` letters.
+fn shortened(text: &str, most: usize) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= most {
+        return text.to_owned();
+    }
+    let (front, back) = (&letters[..most / 2], &letters[letters.len() - most / 2..]);
+    front.iter().chain(&['.', '.', '.']).chain(back).collect()
+}
+
 /// Results of commands.
 pub type Outcome<T = ()> = Result<T, Failure>;
 
@@ -53,4 +81,23 @@ pub fn catch<T>(run: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
         Err(Failure::Run(format!("stopped by a panic: {}", text.unwrap_or("without a message"))))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_shown_whole_unless_they_repeat_what_has_no_end() {
+        let usual = "my.toml, line 3: [env]: unknown field `gmae`, expected `game`\nsecond line";
+        assert_eq!(legible(usual), usual);
+        assert_eq!(legible("bad \u{1b}[31m\0\t."), "bad \\u{1b}[31m\\u{0}\\t.");
+        let long = legible(&format!("unknown field `{}`, expected `game`", "é".repeat(9000)));
+        assert!(
+            long.starts_with("unknown field `ééé") && long.ends_with("é`, expected `game`"),
+            "{long}"
+        );
+        assert!(long.chars().count() < 250, "{long}");
+        assert!(legible(&"word ".repeat(9000)).len() < 2000);
+    }
 }

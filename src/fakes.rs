@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{self, Options},
+    config::{self, Layer, Options},
     experiment::{self, Experiment},
     plugins,
     run_dir::RunDirectory,
@@ -31,7 +31,7 @@ pub const TASKS: [(&str, &str); 2] = [("Low", "low"), ("high:x=1", "high_x_1")];
 
 /// Its settings.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Settings {
     /// Its pictures are empty.
     blind: bool,
@@ -39,6 +39,8 @@ struct Settings {
     again: bool,
     /// It panics at this step; 0 never.
     panics_at: u64,
+    /// Rows and columns of a frame; 0 are 2.
+    side: u8,
 }
 
 #[derive(Debug)]
@@ -54,8 +56,9 @@ impl TurnsFactory {
         let is_played = |index: &usize| only.is_none_or(|only| only == *index);
         let again = (only.is_none() && settings.again).then_some(0);
         let played = (0..TASKS.len()).filter(is_played).chain(again);
+        let side = if settings.side == 0 { 2 } else { settings.side.into() };
         let spec = EnvSpec {
-            frame: FrameShape { channels: 1, height: 2, width: 2 },
+            frame: FrameShape { channels: 1, height: side, width: side },
             frame_stack: 1,
             stack_padding: StackPadding::Zeros,
             actions: vec!["left".to_owned(), "right".to_owned()],
@@ -149,7 +152,7 @@ impl Env for Turns {
 }
 
 /// The built-in kinds and the environment `turns`.
-fn plugins() -> Plugins {
+pub fn plugins() -> Plugins {
     let mut plugins = plugins::builtin();
     plugins.envs.register("turns", |settings: Settings| {
         Ok(Arc::new(TurnsFactory::new(None, settings)) as _)
@@ -157,8 +160,12 @@ fn plugins() -> Plugins {
     plugins
 }
 
-/// A small agent on `turns`, with these settings.
-pub fn experiment(set: &[&str]) -> Experiment {
+/// The settings of a small agent on `turns`.
+pub fn small_layers() -> Vec<Layer> {
+    layers_with(&[])
+}
+
+fn layers_with(set: &[&str]) -> Vec<Layer> {
     let small = [
         "env.kind=turns",
         "network.kind=mlp",
@@ -173,8 +180,12 @@ pub fn experiment(set: &[&str]) -> Experiment {
         "log.every_frames=10",
     ];
     let set = small.iter().chain(set).map(|setting| (*setting).to_owned()).collect();
-    let layers = config::layers(&Options { set, ..Options::default() }).expect("settings");
-    let plugins = plugins();
+    config::layers(&Options { set, ..Options::default() }).expect("settings")
+}
+
+/// A small agent on `turns`, with these settings.
+pub fn experiment(set: &[&str]) -> Experiment {
+    let (layers, plugins) = (layers_with(set), plugins());
     let config = config::resolve(&layers, &plugins).expect("a configuration");
     experiment::build(config, &plugins).expect("an experiment")
 }

@@ -12,6 +12,8 @@
 #[macro_use]
 mod out;
 
+#[cfg(test)]
+mod bad_input;
 mod bench;
 mod checkpoint;
 pub mod cli;
@@ -45,3 +47,7 @@ mod tensors;
 pub mod trace;
 
 pub use prepare::prepare;
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: pliant_fuzzing::Counted = pliant_fuzzing::Counted;

@@ -426,4 +426,24 @@ mod tests {
             read_actions(Path::new("/dev/zero")).expect_err("endless").contains("more than 64 MiB")
         );
     }
+
+    pliant_fuzzing::surfaces! { damaged_action_files_are_refused_by_their_line: 10_000 }
+
+    fn damaged_action_files_are_refused_by_their_line(cases: std::ops::Range<u64>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("actions");
+        pliant_fuzzing::Surface::new("actions").check(cases, |damage| {
+            let file = if damage.once_in(2) {
+                damage.text("0\n1\n2\n17\n").into_bytes()
+            } else {
+                damage.bytes(b"0\n1\n2\n17\n", &[])
+            };
+            fs::write(&path, file).expect("written");
+            let read = read_actions(&path);
+            let is_placed =
+                |error: &String| error.contains(", line ") || error.contains("is empty");
+            assert!(read.as_ref().err().is_none_or(is_placed), "{read:?}");
+            read.into()
+        });
+    }
 }

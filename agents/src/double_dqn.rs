@@ -82,6 +82,18 @@ impl DoubleDqn {
         })
     }
 
+    /// An error if this clock is not that of the state that was loaded: one step of all environments lies
+    /// between two calls of `learn`.
+    fn check_clock(&self, clock: &Clock) -> Result<()> {
+        let (learned_at, now) = (self.learned_at, clock.agent_steps);
+        if (learned_at..=learned_at.saturating_add(self.num_envs as u64)).contains(&now) {
+            return Ok(());
+        }
+        Err(Error::State(format!(
+            "the agent last learned at agent step {learned_at}, which does not fit the run's {now}"
+        )))
+    }
+
     /// One update; nothing while the replay is empty.
     fn update(
         &mut self,
@@ -166,6 +178,7 @@ impl Agent for DoubleDqn {
         metrics: &mut Metrics,
     ) -> Result<()> {
         let period = self.config.update_every_agent_steps;
+        self.check_clock(clock)?;
         let due = crossings(period, self.learned_at, clock.agent_steps);
         if self.replay.added() >= self.config.learning_starts {
             for _ in 0..due {
@@ -273,7 +286,7 @@ impl Checkpoint for DoubleDqn {
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
-        self.learned_at = state.get("learned_at_agent_steps")?;
+        self.learned_at = state.count("learned_at_agent_steps")?;
         self.exploration = state.get("exploration_stream")?;
         self.sampling = state.get("sampling_stream")?;
         self.dropout = state.get("dropout_stream")?;
@@ -353,7 +366,7 @@ impl Checkpoint for Window {
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
-        self.updates = state.get("updates")?;
+        self.updates = state.count("updates")?;
         self.loss = state.get("loss")?;
         self.penalties = state.get("penalties")?;
         state.copy_tensor("sums", &mut self.sums)

@@ -38,7 +38,8 @@ impl Every {
         default: Self,
     ) -> Result<Self, String> {
         match (updates, frames) {
-            (Some(0), _) | (_, Some(0)) => Err("a period must be at least 1".to_owned()),
+            (Some(0), _) => Err("`every_updates` is 0, expected at least 1".to_owned()),
+            (_, Some(0)) => Err("`every_frames` is 0, expected at least 1".to_owned()),
             (Some(_), Some(_)) => {
                 Err("give one of `every_updates` and `every_frames`, not both".to_owned())
             }

@@ -217,7 +217,7 @@ impl Checkpoint for Learner {
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
-        self.updates = state.get("updates")?;
+        self.updates = state.count("updates")?;
         state.load_part("online", &mut self.online)?;
         state.load_part("target", &mut self.target)?;
         state.load_part("optimizer", self.optimizer.as_mut())?;

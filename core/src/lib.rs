@@ -12,6 +12,7 @@ pub mod guide;
 pub mod head;
 pub mod intervention;
 pub mod learner;
+pub mod memory;
 pub mod metrics;
 pub mod network;
 pub mod not_finite;

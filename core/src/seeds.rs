@@ -42,7 +42,22 @@ impl Seeds {
 
 /// A random stream whose state can be saved. An [`RngCore`], so all of `rand` applies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "ChaCha8Rng")]
 pub struct Stream(ChaCha8Rng);
+
+/// What a stream has drawn at most when it is saved: JSON could not hold much more.
+const MOST_WORDS: u128 = 1 << 60;
+
+impl TryFrom<ChaCha8Rng> for Stream {
+    type Error = String;
+
+    fn try_from(saved: ChaCha8Rng) -> Result<Self, String> {
+        match saved.get_word_pos() {
+            ..=MOST_WORDS => Ok(Self(saved)),
+            drawn => Err(format!("a stream that has drawn {drawn} numbers, expected 2^60 at most")),
+        }
+    }
+}
 
 impl Stream {
     /// f32 tensor of this shape with values uniform in `[-bound, bound)`.
@@ -121,6 +136,15 @@ mod tests {
         let saved = serde_json::to_string(&stream).expect("a stream is plain data");
         let mut restored: Stream = serde_json::from_str(&saved).expect("what was just written");
         assert_eq!(stream.indices(50, 1000), restored.indices(50, 1000));
+    }
+
+    #[test]
+    fn a_stream_that_has_drawn_more_than_can_be_saved_is_refused() {
+        let stream = Seeds::new(3).stream("x");
+        let mut saved = serde_json::to_value(&stream).expect("a stream is plain data");
+        saved["word_pos"] = u64::MAX.into();
+        let error = serde_json::from_value::<Stream>(saved).expect_err("too many").to_string();
+        assert!(error.contains("18446744073709551615 numbers"), "{error}");
     }
 
     #[test]

@@ -34,6 +34,9 @@ macro_rules! stateless {
     )+};
 }
 
+/// A billion a second for a month.
+const MAX_COUNT: u64 = 1 << 51;
+
 /// Named tensors and plain values; names are paths with `/` between the parts' names.
 #[derive(Debug, Default)]
 pub struct StateDict {
@@ -94,6 +97,17 @@ impl StateDict {
             .get(name)
             .ok_or_else(|| Error::State(format!("value `{name}` is missing")))?;
         T::deserialize(value).map_err(|error| Error::State(format!("value `{name}`: {error}")))
+    }
+
+    /// The number of this name that grows by one at a time: an error if it is beyond all runs, since it could
+    /// not be counted on.
+    pub fn count(&self, name: &str) -> Result<u64> {
+        match self.get(name)? {
+            count if count <= MAX_COUNT => Ok(count),
+            count => {
+                Err(Error::State(format!("value `{name}` is {count}, more than any run counts")))
+            }
+        }
     }
 
     /// Saves a part under a name of its own.

@@ -3,7 +3,8 @@
 use tch::{Device, Tensor, no_grad};
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
+    memory,
     seeds::Stream,
     state::{Checkpoint, StateDict},
 };
@@ -140,23 +141,46 @@ pub struct VariableSource<'a> {
     origin: Origin<'a>,
     device: Device,
     made: Variables,
+    /// What all that were asked for take.
+    bytes: u64,
+    most_bytes: u64,
 }
+
+/// Copies of its parameters that a network needs from its first update on: itself, the target network, the
+/// gradients.
+const COPIES: u64 = 3;
 
 impl<'a> VariableSource<'a> {
     /// Draws new values.
     pub fn draw(stream: &'a mut Stream, device: Device) -> Self {
-        Self { origin: Origin::Draw(stream), device, made: Variables::default() }
+        Self::of(Origin::Draw(stream), device)
     }
 
     /// Copies the values of an existing network of the same architecture.
     pub fn copy(variables: &'a Variables, device: Device) -> Self {
-        Self { origin: Origin::Copy(variables), device, made: Variables::default() }
+        Self::of(Origin::Copy(variables), device)
     }
 
     /// Copies the values of an existing network and draws what it does not have.
     pub fn extend(variables: &'a Variables, stream: &'a mut Stream, device: Device) -> Self {
-        let origin = Origin::Extend(variables, stream);
-        Self { origin, device, made: Variables::default() }
+        Self::of(Origin::Extend(variables, stream), device)
+    }
+
+    fn of(origin: Origin<'a>, device: Device) -> Self {
+        let most_bytes = memory::available().map_or(u64::MAX, |available| available / COPIES);
+        Self { origin, device, made: Variables::default(), bytes: 0, most_bytes }
+    }
+
+    /// An error if the variables need more memory than there is: none was drawn from where they would have.
+    pub fn check(&self) -> Result<()> {
+        if self.bytes <= self.most_bytes {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!(
+            "its parameters take {} GB, and a learner needs {COPIES} times as much, more than this machine has \
+             free: make it smaller",
+            self.bytes / 1_000_000_000
+        )))
     }
 
     /// A new parameter: a leaf that takes gradients.
@@ -190,7 +214,14 @@ impl<'a> VariableSource<'a> {
         let original = self.original(name).map(|tensor| tensor.detach().copy());
         let values = match (&mut self.origin, original) {
             (_, Some(original)) => original,
-            (Origin::Draw(stream) | Origin::Extend(_, stream), None) => init.draw(shape, stream),
+            (Origin::Draw(stream) | Origin::Extend(_, stream), None) => {
+                self.bytes = self.bytes.saturating_add(bytes(shape));
+                if self.bytes > self.most_bytes {
+                    stand_in(shape)
+                } else {
+                    init.draw(shape, stream)
+                }
+            }
             (Origin::Copy(_), None) => panic!("no variable `{name}` to copy"),
         };
         let tensor = values.to_device(self.device).set_requires_grad(takes_gradients);
@@ -199,8 +230,37 @@ impl<'a> VariableSource<'a> {
         tensor
     }
 
-    /// All variables made so far.
+    /// All variables made so far. Drawn ones are of use only after [`Self::check`].
     pub fn finish(self) -> Variables {
         self.made
+    }
+}
+
+/// Of f32.
+fn bytes(shape: &[i64]) -> u64 {
+    let size = |size: &i64| u64::try_from(*size).unwrap_or(0);
+    shape.iter().map(size).fold(4, u64::saturating_mul)
+}
+
+/// Zeros of this shape that all lie in one place.
+fn stand_in(shape: &[i64]) -> Tensor {
+    Tensor::zeros([1], (tch::Kind::Float, Device::Cpu)).expand(shape, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seeds::Seeds;
+
+    #[test]
+    fn variables_beyond_all_memory_are_refused_without_being_drawn() {
+        let mut stream = Seeds::new(0).stream("network");
+        let mut source = VariableSource::draw(&mut stream, Device::Cpu);
+        assert_eq!(source.variable("small", &[2, 3], Init::fan_in(2)).numel(), 6);
+        source.check().expect("24 bytes");
+        let large = source.variable("large", &[1 << 20, 1 << 20, 8], Init::fan_in(2));
+        assert_eq!(large.size(), [1 << 20, 1 << 20, 8]);
+        let error = source.check().expect_err("35 TB").to_string();
+        assert!(error.starts_with("its parameters take 35184 GB"), "{error}");
     }
 }

@@ -12,3 +12,7 @@ mod folders;
 pub mod gymnasium;
 mod state;
 pub mod vector;
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: pliant_fuzzing::Counted = pliant_fuzzing::Counted;

@@ -8,6 +8,9 @@ use crate::env::EnvError;
 /// Bytes of the checksum at a state's end.
 const CHECKSUM: usize = 8;
 
+/// A billion a second for a month.
+const MAX_COUNT: u64 = 1 << 51;
+
 /// Writes a state.
 pub(crate) struct StateWriter {
     bytes: Vec<u8>,
@@ -36,11 +39,16 @@ impl StateWriter {
         self.bytes(&rng.get_word_pos().to_le_bytes());
     }
 
-    pub(crate) fn finish(mut self) -> Vec<u8> {
-        let checksum = Sha256::digest(&self.bytes);
-        self.bytes.extend_from_slice(&checksum[..CHECKSUM]);
-        self.bytes
+    pub(crate) fn finish(self) -> Vec<u8> {
+        sealed(self.bytes)
     }
+}
+
+/// The content with its checksum.
+fn sealed(mut content: Vec<u8>) -> Vec<u8> {
+    let checksum = Sha256::digest(&content);
+    content.extend_from_slice(&checksum[..CHECKSUM]);
+    content
 }
 
 /// Reads what a [`StateWriter`] wrote, in the same order.
@@ -59,7 +67,7 @@ impl<'a> StateReader<'a> {
         let mut reader = Self { rest: content };
         let found = reader.bytes()?;
         if found != kind.as_bytes() {
-            let found = String::from_utf8_lossy(found);
+            let found = shown(found);
             return Err(EnvError::State(format!("it holds `{found}`, not `{kind}`")));
         }
         Ok(reader)
@@ -69,6 +77,14 @@ impl<'a> StateReader<'a> {
         let (head, rest) = self.rest.split_first_chunk().ok_or_else(torn)?;
         self.rest = rest;
         Ok(u64::from_le_bytes(*head))
+    }
+
+    /// A number that grows by one at a time: far enough from its end to be counted on.
+    pub(crate) fn count(&mut self, what: &str) -> Result<u64, EnvError> {
+        match self.u64()? {
+            count if count <= MAX_COUNT => Ok(count),
+            count => Err(EnvError::State(format!("its {what} are {count}, more than any run has"))),
+        }
     }
 
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], EnvError> {
@@ -97,10 +113,60 @@ impl<'a> StateReader<'a> {
     }
 }
 
+/// What should be a name, fit to print.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]);
+    text.chars().flat_map(char::escape_default).collect()
+}
+
 fn torn() -> EnvError {
     EnvError::State(
         "its checksum does not fit: the file is torn or not a saved environment".to_owned(),
     )
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use pliant_fuzzing::{Damage, Verdict};
+
+    use super::{CHECKSUM, sealed};
+    use crate::env::{Env, EnvError};
+
+    /// A damaged state under a right checksum, mostly, and mostly behind a kind that is right.
+    pub(crate) fn damaged(damage: &mut Damage, state: &[u8]) -> Vec<u8> {
+        if damage.once_in(8) {
+            return damage.bytes(state, &[]);
+        }
+        let kind = if damage.once_in(4) { 0 } else { 8 + usize::from(state[0]) };
+        let (kind, content) = state[..state.len() - CHECKSUM].split_at(kind);
+        sealed([kind, &damage.bytes(content, &[])].concat())
+    }
+
+    /// The content of a state under a checksum that fits it.
+    pub(crate) fn sealed_anew(mut state: Vec<u8>) -> Vec<u8> {
+        state.truncate(state.len().saturating_sub(CHECKSUM));
+        sealed(state)
+    }
+
+    /// Loads a state, and plays on if it is taken; if it is not, the environment must be as it was.
+    pub(crate) fn loaded_and_played(env: &mut dyn Env, state: &[u8], steps: usize) -> Verdict {
+        let before = env.save_state().expect("an environment that can be saved");
+        if let Err(error) = env.load_state(state) {
+            let after = env.save_state().expect("an environment that can be saved");
+            assert!(before == after, "a refused state changed the environment");
+            return Verdict::Refused(error.to_string());
+        }
+        let mut frame = vec![0; env.spec().frame.len()];
+        env.render();
+        for action in 0..steps {
+            match env.step(action % env.spec().actions.len(), &mut frame) {
+                Ok(step) if !step.is_last() => {}
+                Ok(_) | Err(EnvError::NeedsReset) => env.reset(None, &mut frame).expect("a reset"),
+                Err(error) => panic!("a step after a state that was taken: {error}"),
+            }
+        }
+        Verdict::Taken
+    }
 }
 
 #[cfg(test)]
@@ -140,6 +206,26 @@ mod tests {
             assert!(StateReader::new("test 1", &flipped).is_err(), "byte {at}");
             assert!(StateReader::new("test 1", &whole[..at]).is_err(), "cut at {at}");
         }
+    }
+
+    pliant_fuzzing::surfaces! { damaged_states_are_read_within_their_bounds: 20_000 }
+
+    fn damaged_states_are_read_within_their_bounds(cases: std::ops::Range<u64>) {
+        let mut writer = StateWriter::new("test 1");
+        writer.u64(7);
+        writer.rng(&ChaCha8Rng::seed_from_u64(3));
+        writer.bytes(b"abc");
+        let state = writer.finish();
+        pliant_fuzzing::Surface::new("state").check(cases, |damage| {
+            let state = testing::damaged(damage, &state);
+            let read = || {
+                let mut reader = StateReader::new("test 1", &state)?;
+                reader.u64()?;
+                reader.rng()?.next_u32();
+                reader.exactly(3, "text").map(drop)
+            };
+            read().into()
+        });
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pliant_core::{
-    error::Result,
+    error::{Error, Result},
     intervention::{Hook, Intervention},
     learner::Learner,
     network::HiddenLayer,
@@ -75,10 +75,19 @@ impl Roster {
         Self { ages: vec![0; units as usize], earned: 0.0 }
     }
 
+    /// An error if it is not of this layer.
+    fn check(&self, layer: &HiddenLayer) -> Result<()> {
+        let (count, units, name) = (self.ages.len(), layer.units, &layer.name);
+        if count as i64 == units && self.earned.is_finite() {
+            return Ok(());
+        }
+        Err(Error::State(format!("`{name}` has {count} units, expected {units}")))
+    }
+
     /// One more update; how many units are to be replaced, all of them older than `maturity`.
     fn grow_older(&mut self, maturity: u64, replacement_rate: f64) -> i64 {
         for age in &mut self.ages {
-            *age += 1;
+            *age = age.saturating_add(1);
         }
         let mature = self.ages.iter().filter(|age| **age > maturity).count();
         self.earned += mature as f64 * replacement_rate;
@@ -117,17 +126,19 @@ impl ContinualBackprop {
         learner: &Learner,
         layer: &HiddenLayer,
         activation: &Tensor,
-    ) -> Option<Tensor> {
+    ) -> Result<Option<Tensor>> {
         let device = activation.device();
         let ContinualBackpropConfig { replacement_rate, decay, maturity_updates } = self.config;
         let contribution = layer.mean_activity(activation) * outgoing_magnitude(learner, layer);
-        let utilities = self.utilities.get_or(&layer.name, device, || contribution.zeros_like());
+        let utilities =
+            self.utilities.of_shape_or(&layer.name, &contribution, || contribution.zeros_like())?;
         let _ = utilities.g_mul_scalar_(decay).g_add_(&(contribution * (1.0 - decay)));
         let new = || Roster::new(layer.units);
         let roster = self.rosters.entry(layer.name.clone()).or_insert_with(new);
+        roster.check(layer)?;
         let count = roster.grow_older(maturity_updates, replacement_rate);
         if count == 0 {
-            return None;
+            return Ok(None);
         }
         let corrected = &*utilities / roster.corrections(decay).to_device(device);
         let young = roster.are_young(maturity_updates).to_device(device);
@@ -136,7 +147,7 @@ impl ContinualBackprop {
         for unit in Vec::<i64>::try_from(&units).expect("i64 indices") {
             roster.ages[unit as usize] = 0;
         }
-        Some(units)
+        Ok(Some(units))
     }
 }
 
@@ -160,7 +171,7 @@ impl Intervention for ContinualBackprop {
         }
         let mut chosen = Vec::new();
         for (layer, activation) in recyclable(learner, hook.batch.taps) {
-            let units = self.choose(learner, &layer, activation);
+            let units = self.choose(learner, &layer, activation)?;
             chosen.extend(units.map(|units| (layer, units)));
         }
         for (layer, units) in &chosen {
@@ -247,11 +258,12 @@ mod tests {
         part.utilities.set("dense2", Tensor::from_slice(&[1.0f32, 0.5]));
         let layer = setting.learner.online.hidden()[1].clone();
         let silence = Tensor::zeros([1, 2], (Kind::Float, Device::Cpu));
-        let units = part.choose(&setting.learner, &layer, &silence).expect("one is earned");
+        let units = part.choose(&setting.learner, &layer, &silence).expect("its own state");
         // The means become .9 and .45; over 1 - .9^101 and 1 - .9^4 that is .9 and 1.31.
+        let units = units.expect("one is earned");
         assert_eq!(Vec::<i64>::try_from(&units).expect("i64"), [0]);
-        let utilities = part.utilities.get_or("dense2", silence.device(), || unreachable!());
-        let utilities = crate::testing::numbers(utilities);
+        let utilities = part.utilities.get_or("dense2", &[2], silence.device(), || unreachable!());
+        let utilities = crate::testing::numbers(utilities.expect("of this shape"));
         assert_eq!(utilities[0], 0.0);
         assert!((utilities[1] - 0.45).abs() < 1e-6, "{utilities:?}");
         assert_eq!(part.rosters["dense2"].ages, [0, 4]);

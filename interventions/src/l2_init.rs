@@ -69,11 +69,12 @@ impl Penalty for L2Init {
         let distance = |(name, parameter): (&str, &Tensor)| {
             // A parameter that an injection has added since begins now.
             let now = || no_grad(|| parameter.detach().copy());
-            let initial = self.initial.get_or(name, parameter.device(), now);
-            (parameter - &*initial).square().sum(Kind::Float)
+            let initial = self.initial.of_shape_or(name, parameter, now)?;
+            Ok((parameter - &*initial).square().sum(Kind::Float))
         };
         let distances = learner.online.variables().parameters().map(distance);
-        Ok(sum(distances, learner) * self.config.coefficient)
+        let distances = distances.collect::<Result<Vec<_>>>()?;
+        Ok(sum(distances.into_iter(), learner) * self.config.coefficient)
     }
 }
 

@@ -93,7 +93,7 @@ impl Event for NormalizeAndProject {
     fn act(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
         for (name, mut weight) in crate::hidden_weights(&learner.online) {
             let present = frobenius(&weight);
-            let first = self.norms.get_or(&name, weight.device(), || present.copy());
+            let first = self.norms.of_shape_or(&name, &present, || present.copy())?;
             let _ = weight.g_mul_(&(&*first / present.clamp_min(1e-12)));
         }
         Ok(())

@@ -70,17 +70,17 @@ impl SpectralRegularization {
         Ok(InWindow::boxed(penalty, schedule))
     }
 
-    fn of_weight(&mut self, name: &str, weight: &Tensor, hook: &mut Hook<'_>) -> Tensor {
-        let device = weight.device();
+    fn of_weight(&mut self, name: &str, weight: &Tensor, hook: &mut Hook<'_>) -> Result<Tensor> {
+        let (rows, device) = (weight.size()[0], weight.device());
         let first = || {
-            let drawn = hook.stream.normal(&[weight.size()[0]], 1.0).to_device(device);
+            let drawn = hook.stream.normal(&[rows], 1.0).to_device(device);
             PowerIteration::steps(weight, &drawn, FIRST_ITERATIONS)
         };
-        let u = self.singular_vectors.get_or(name, device, first);
+        let u = self.singular_vectors.get_or(name, &[rows], device, first)?;
         let step = PowerIteration::step(weight, u);
         let sigma = step.sigma(weight);
         self.singular_vectors.set(name, step.u);
-        (sigma.pow_tensor_scalar(i64::from(self.config.exponent)) - 1.0).square()
+        Ok((sigma.pow_tensor_scalar(i64::from(self.config.exponent)) - 1.0).square())
     }
 }
 
@@ -100,7 +100,7 @@ impl Penalty for SpectralRegularization {
                 continue;
             }
             if name.ends_with("/weight") && parameter.dim() >= 2 {
-                terms.push(self.of_weight(name, parameter, hook));
+                terms.push(self.of_weight(name, parameter, hook)?);
             } else if name.ends_with("/bias") && self.config.biases {
                 terms.push(parameter.square().sum(Kind::Float).pow_tensor_scalar(exponent));
             }

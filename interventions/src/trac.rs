@@ -70,6 +70,10 @@ impl Tuner {
     }
 }
 
+fn is_discount(beta: &f64) -> bool {
+    (0.0..=1.0).contains(beta)
+}
+
 /// The imaginary error function, `2 / sqrt(pi) * sum x^(2n + 1) / (n! (2n + 1))`.
 fn erfi(x: f64) -> f64 {
     let (mut power, mut sum) = (x, x);
@@ -103,7 +107,6 @@ impl Trac {
     /// Checks the settings.
     pub fn build(config: Scheduled<TracConfig>) -> Result<Box<dyn Intervention>, String> {
         let Scheduled { config, schedule: window } = config;
-        let is_discount = |beta: &f64| (0.0..=1.0).contains(beta);
         if config.betas.is_empty() || !config.betas.iter().all(is_discount) {
             return Err(format!(
                 "`betas` are {:?}, expected one or more numbers from 0 to 1",
@@ -125,18 +128,19 @@ impl Trac {
     }
 
     /// Moves a parameter's reference by what others changed since the last step.
-    fn follow(&mut self, name: &str, present: &Tensor) {
-        let left = self.left.get_or(name, present.device(), || present.copy());
+    fn follow(&mut self, name: &str, present: &Tensor) -> Result<()> {
+        let left = self.left.of_shape_or(name, present, || present.copy())?;
         let moved = present - &*left;
-        let reference = self.reference.get_or(name, present.device(), || present.copy());
+        let reference = self.reference.of_shape_or(name, present, || present.copy())?;
         let _ = reference.g_add_(&moved);
+        Ok(())
     }
 
     /// `(parameter - reference) / (S + eps)`.
-    fn distance(&mut self, name: &str, parameter: &Tensor) -> Tensor {
+    fn distance(&mut self, name: &str, parameter: &Tensor) -> Result<Tensor> {
         let divisor = self.scale() + self.config.eps;
-        let reference = self.reference.get_or(name, parameter.device(), || parameter.copy());
-        (parameter - &*reference) / divisor
+        let reference = self.reference.of_shape_or(name, parameter, || parameter.copy())?;
+        Ok((parameter - &*reference) / divisor)
     }
 }
 
@@ -159,8 +163,8 @@ impl Intervention for Trac {
         let mut products: Option<Tensor> = None;
         for (name, parameter) in learner.online.variables().with_gradients() {
             let present = parameter.detach().copy();
-            self.follow(name, &present);
-            let product = (self.distance(name, &present) * parameter.grad()).sum(Kind::Double);
+            self.follow(name, &present)?;
+            let product = (self.distance(name, &present)? * parameter.grad()).sum(Kind::Double);
             products = Some(products.map_or_else(|| product.copy(), |sum| sum + &product));
             self.before.push((name.to_owned(), present));
         }
@@ -176,10 +180,10 @@ impl Intervention for Trac {
         let named = |(name, old): (String, Tensor)| {
             let parameter =
                 learner.online.variables().get(&name).expect("there at the step before");
-            let distance = self.distance(&name, &old) + (parameter.detach() - old);
-            (name, parameter.shallow_clone(), distance)
+            let distance = self.distance(&name, &old)? + (parameter.detach() - old);
+            Ok((name, parameter.shallow_clone(), distance))
         };
-        let distances: Vec<_> = before.into_iter().map(named).collect();
+        let distances = before.into_iter().map(named).collect::<Result<Vec<_>>>()?;
         for tuner in &mut self.tuners {
             tuner.observe(self.inner_product, self.config.first_scale, self.config.eps);
         }
@@ -189,7 +193,7 @@ impl Intervention for Trac {
         }
         for (name, mut parameter, distance) in distances {
             let reference =
-                self.reference.get_or(&name, distance.device(), || distance.zeros_like());
+                self.reference.of_shape_or(&name, &distance, || distance.zeros_like())?;
             parameter.copy_(&(&*reference + distance * scale));
             self.left.set(&name, parameter.detach().copy());
         }
@@ -207,6 +211,9 @@ impl Checkpoint for Trac {
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
         self.tuners = state.get("tuners")?;
+        if self.tuners.is_empty() || !self.tuners.iter().all(|tuner| is_discount(&tuner.beta)) {
+            return Err(Error::State("the `beta` of a tuner is no number from 0 to 1".to_owned()));
+        }
         state.load_part("reference", &mut self.reference)?;
         state.load_part("left", &mut self.left)
     }

@@ -82,19 +82,20 @@ impl Upgd {
     }
 
     /// Brings the utilities up to date; the greatest of them, f32 `[]`.
-    fn update_utilities(&mut self, model: &Model) -> Option<Tensor> {
+    fn update_utilities(&mut self, model: &Model) -> Result<Option<Tensor>> {
         let beta = self.config.beta_utility;
         let mut greatest: Option<Tensor> = None;
         for (name, parameter) in model.variables().with_gradients() {
             let utilities =
-                self.utilities.get_or(name, parameter.device(), || parameter.zeros_like());
+                self.utilities.of_shape_or(name, parameter, || parameter.zeros_like())?;
             let present = parameter.detach() * parameter.grad() * (beta - 1.0);
             let _ = utilities.g_mul_scalar_(beta).g_add_(&present);
-            *self.seen.entry(name.to_owned()).or_default() += 1;
+            let seen = self.seen.entry(name.to_owned()).or_default();
+            *seen = seen.saturating_add(1);
             let most = utilities.max();
             greatest = Some(greatest.map_or_else(|| most.copy(), |so_far| so_far.maximum(&most)));
         }
-        greatest
+        Ok(greatest)
     }
 }
 
@@ -113,11 +114,11 @@ impl Intervention for Upgd {
         if !self.window.contains(learner.updates + 1) {
             return Ok(());
         }
-        let Some(greatest) = self.update_utilities(&learner.online) else { return Ok(()) };
+        let Some(greatest) = self.update_utilities(&learner.online)? else { return Ok(()) };
         let greatest = greatest.abs();
         for (name, parameter) in learner.online.variables().with_gradients() {
             let utilities =
-                self.utilities.get_or(name, parameter.device(), || parameter.zeros_like());
+                self.utilities.of_shape_or(name, parameter, || parameter.zeros_like())?;
             let correction = 1.0 - self.config.beta_utility.powf(self.seen[name] as f64);
             // Of a network whose greatest utility is 0 nothing is known: u = 1/2.
             let scaled =

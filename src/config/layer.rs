@@ -1,11 +1,17 @@
 //! One source of settings: a preset, a file, the environment, a command-line option.
 
-use std::{ops::Range, path::Path};
+use std::{fs::File, io::Read, ops::Range, path::Path};
 
 use toml::{
     Table, Value,
     de::{DeTable, DeValue},
 };
+
+/// Larger files are taken for something else.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// No setting lies in more tables; what walks over them would run out of stack.
+const MAX_KEYS: usize = 16;
 
 /// Settings with the name of where they come from.
 #[derive(Clone, Debug)]
@@ -34,8 +40,17 @@ impl Layer {
 
     /// Reads a TOML file.
     pub fn file(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read configuration {}: {error}", path.display()))?;
+        let failed =
+            |error: String| format!("cannot read configuration {}: {error}", path.display());
+        let mut text = String::new();
+        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+        let read = file.take(MAX_BYTES + 1).read_to_string(&mut text);
+        read.map_err(|error| failed(error.to_string()))?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(failed(format!(
+                "it has more than {MAX_BYTES} bytes, expected settings in TOML"
+            )));
+        }
         Self::parse(path.display().to_string(), text)
     }
 
@@ -54,6 +69,10 @@ impl Layer {
     pub fn nested(source: String, keys: &[&str], value: Value) -> Result<Self, String> {
         if keys.iter().any(|key| key.is_empty()) {
             return Err(format!("{source}: a key is empty"));
+        }
+        if keys.len() > MAX_KEYS {
+            let (shown, count) = (keys[..MAX_KEYS].join("."), keys.len());
+            return Err(format!("{shown}..: a path of {count} keys, expected at most {MAX_KEYS}"));
         }
         let wrap =
             |inner: Value, key: &&str| Value::Table(Table::from_iter([((*key).to_owned(), inner)]));

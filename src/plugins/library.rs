@@ -2,7 +2,8 @@
 
 use std::{
     ffi::{CStr, c_char, c_void},
-    fs,
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
     ptr,
 };
@@ -13,6 +14,9 @@ use pliant_core::{
     registry::{Library, Plugins, Registry},
 };
 use sha2::{Digest, Sha256};
+
+/// Larger files are taken for something else: with all of its debugging symbols a plug-in has some 100 MB.
+const MAX_BYTES: u64 = 2 << 30;
 
 /// Adds the kinds of these libraries. Nothing of a library is called before its stamp was compared, and
 /// none is ever unloaded. An error names the file and says why it was refused.
@@ -43,7 +47,13 @@ fn read(path: &Path) -> Result<(PathBuf, String), String> {
     if !path.is_file() {
         return Err("is not a file, expected a shared library".to_owned());
     }
-    let bytes = fs::read(&path).map_err(|error| format!("cannot be read: {error}"))?;
+    let file = File::open(&path).map_err(|error| format!("cannot be read: {error}"))?;
+    let mut bytes = Vec::new();
+    let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(format!("has more than {MAX_BYTES} bytes, expected a shared library"));
+    }
     check_whole(&bytes)?;
     let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok((path, hex(Sha256::digest(bytes).as_slice())))
@@ -140,4 +150,22 @@ fn taken(name: &str, plugins: &Plugins) -> String {
         |library| format!("--plugin {}", library.path.display()),
     );
     format!("its {name} has the name of one that {owner} has already: give it another name")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pliant_fuzzing::surfaces! { damaged_libraries_are_refused_before_they_are_loaded: 20_000 }
+
+    /// The headers alone: what the loader of the system does with the rest is its own affair.
+    fn damaged_libraries_are_refused_before_they_are_loaded(cases: std::ops::Range<u64>) {
+        let mut header = vec![0u8; 400];
+        header[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        (header[32], header[54], header[56]) = (64, 56, 2); // segments
+        (header[40], header[58], header[60]) = (200, 64, 3); // sections
+        assert_eq!(check_whole(&header), Ok(()));
+        pliant_fuzzing::Surface::new("library")
+            .check(cases, |damage| check_whole(&damage.bytes(&header, &[])).into());
+    }
 }

@@ -245,6 +245,29 @@ mod tests {
         }
     }
 
+    pliant_fuzzing::surfaces! { damaged_files_are_refused_or_gone_on_with: 10_000 }
+
+    fn damaged_files_are_refused_or_gone_on_with(cases: std::ops::Range<u64>) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("metrics.csv");
+        write_rows(CsvSink::create(&path).expect("a sink"), &[10, 20, 30]);
+        let whole = fs::read(&path).expect("a file");
+        pliant_fuzzing::Surface::new("csv").check(cases, |damage| {
+            fs::write(&path, damage.bytes(&whole, &[])).expect("written");
+            last(&path, "loss");
+            let before = fs::read(&path).expect("a file");
+            let resumed = CsvSink::resume(&path, 20, damage.below(3) as u64);
+            if resumed.is_err() {
+                assert!(fs::read(&path).expect("a file") == before, "refused, but changed");
+            }
+            let resumed = resumed.and_then(|mut sink| {
+                sink.write(&clock(25), 0.5, &scalar("loss", 1.0))?;
+                sink.flush()
+            });
+            resumed.map_err(|error| crate::failure::legible(&error.to_string())).into()
+        });
+    }
+
     #[test]
     fn what_is_not_ours_is_left_alone() {
         let dir = tempfile::tempdir().expect("a folder");

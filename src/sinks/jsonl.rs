@@ -63,4 +63,19 @@ mod tests {
 "#;
         assert_eq!(text, expected);
     }
+
+    pliant_fuzzing::surfaces! { damaged_files_are_refused_or_gone_on_with: 10_000 }
+
+    fn damaged_files_are_refused_or_gone_on_with(cases: std::ops::Range<u64>) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("metrics.jsonl");
+        let row =
+            r#"{"frames":4,"agent_steps":1,"updates":2,"wall_s":0.123,"tag":"a","value":null}"#;
+        let whole = format!("{row}\n{row}\n{row}\n");
+        pliant_fuzzing::Surface::new("jsonl").check(cases, |damage| {
+            fs::write(&path, damage.bytes(whole.as_bytes(), &[])).expect("written");
+            let resumed = JsonlSink::resume(&path, 4, damage.below(4) as u64);
+            resumed.map_err(|error| crate::failure::legible(&error.to_string())).into()
+        });
+    }
 }

@@ -193,3 +193,26 @@ fn wrong_types_are_told_with_the_setting_and_in_plain_words() {
         &["`seed`", "expected a whole number from 0"],
     );
 }
+
+#[test]
+fn settings_that_have_no_end_or_cannot_be_printed_are_refused_in_a_few_words() {
+    let train = |setting: &str| refused(&["train", "quickstart", "--set", setting]);
+    let deep = train(&format!("run{}=1", ".a".repeat(20_000)));
+    assert!(deep.contains("at most 16"), "{deep}");
+    let long = train(&format!("run.{}=1", "x".repeat(90_000)));
+    assert!(long.contains("unknown field") && long.len() < 2000, "{long}");
+    let escapes = train("run.\u{1b}[31mseed=1");
+    assert!(escapes.contains("\\u{1b}[31mseed") && !escapes.contains('\u{1b}'), "{escapes}");
+    assert_says(&["train", "/dev/zero"], &["/dev/zero", "cannot read configuration"]);
+    assert_says(&["train", "quickstart", "--set", "env.frame_skip=4000000000"], &["frame_skip"]);
+}
+
+/// 4 TB of parameters, each layer of which is allowed.
+#[test]
+fn a_network_larger_than_the_memory_is_refused_before_it_is_made() {
+    let network = ["network={kind=\"mlp\", width=65536, depth=256}", "env.game=pong"];
+    assert_says(
+        &["train", "quickstart", "--set", network[0], "--set", network[1]],
+        &["network `mlp`", "parameters take", "make it smaller"],
+    );
+}

@@ -47,7 +47,7 @@ impl Ring {
         Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| {
             Error::Invalid(format!(
                 "a replay of {capacity} transitions per environment takes {bytes} bytes, more than \
-                 this machine can give"
+                 this machine can give: lower `replay_capacity`"
             ))
         })?;
         let columns = Columns {

@@ -42,6 +42,7 @@ impl Model {
         spec.plan.spectral = layers::resolve_spectral(architecture.as_ref(), &spec, stream)?;
         let mut source = VariableSource::draw(stream, device);
         let network = architecture.build(&spec, &mut source)?;
+        source.check()?;
         let model = Self { variables: source.finish(), architecture, spec, device, network };
         model.settle(SETTLED, |_| true);
         Ok(model)
@@ -73,6 +74,7 @@ impl Model {
 
     fn build(&self, spec: NetworkSpec, mut source: VariableSource<'_>) -> Result<Self> {
         let network = self.architecture.build(&spec, &mut source)?;
+        source.check()?;
         let (architecture, device) = (Arc::clone(&self.architecture), self.device);
         Ok(Self { architecture, spec, device, variables: source.finish(), network })
     }

@@ -336,7 +336,7 @@ impl Checkpoint for Kron {
     fn load(&mut self, state: &StateDict) -> Result<()> {
         self.config.learning_rate = load_rate(state, KIND, self.configured_rate)?;
         state.load_part("moments", &mut self.moments)?;
-        self.updates = state.get("updates")?;
+        self.updates = state.count("updates")?;
         self.stream = state.get("stream")?;
         self.factors.clear();
         for (name, count) in state.get::<BTreeMap<String, usize>>("factors")? {

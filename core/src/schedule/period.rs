@@ -43,7 +43,8 @@ impl ScheduleSettings for Period {
 
     fn check(&self) -> Result<(), String> {
         match (self.every_updates, self.every_frames) {
-            (Some(0), _) | (_, Some(0)) => Err("a period must be at least 1".to_owned()),
+            (Some(0), _) => Err("`every_updates` is 0, expected at least 1".to_owned()),
+            (_, Some(0)) => Err("`every_frames` is 0, expected at least 1".to_owned()),
             (Some(_), None) | (None, Some(_)) => Ok(()),
             _ => Err("give one of `every_updates` and `every_frames`, not both".to_owned()),
         }

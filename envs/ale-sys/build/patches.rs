@@ -1,4 +1,5 @@
-//! Changes to the ALE's own sources that make it faster and change no bit of what it computes.
+//! Changes to the ALE's own sources that make it faster and change no bit of what it computes, and that have it
+//! refuse damaged states.
 //!
 //! SPDX-License-Identifier: GPL-2.0-only, like the passages of the ALE quoted here and the files
 //! `shim/*.inc` that are put into them.
@@ -31,6 +32,7 @@ const PROCESSOR: &str = "emucore/M6502Low.cxx";
 const INSTRUCTIONS: &str = "emucore/M6502Low.ins";
 const MEMORY: &str = "emucore/System.hxx";
 const PICTURE: &str = "emucore/TIA.cxx";
+const READING: &str = "emucore/Deserializer.cxx";
 const BLENDING: &str = "environment/phosphor_blend.cpp";
 
 /// In the order in which they are applied.
@@ -115,5 +117,104 @@ pub const PATCHES: &[Patch] = &[
         BLENDING,
         "  m_phosphor_blend_ratio = 77;\n\n  makeAveragePalette();\n",
         "  m_phosphor_blend_ratio = 77;\n",
+    ),
+    // A state is read no further than it goes, and what does not fit is not passed over.
+    one(
+        "emucore/Deserializer.hxx",
+        "        void close(void);\n",
+        "        void close(void);\n\n\
+         \x20       // The length of a list that has always the same.\n\
+         \x20       unsigned getLimit(int length) { if(getInt() != length) throw \"the state has a list of another length\"; return length; }\n",
+    ),
+    one(
+        READING,
+        "  myStream.read((char*)buf, 4);\n",
+        "  if(!myStream.read((char*)buf, 4))\n    throw \"the state ends too early\";\n",
+    ),
+    one(
+        READING,
+        "  int len = getInt();\n",
+        "  int len = getInt();\n  if(len < 0 || len > myStream.rdbuf()->in_avail())\n    throw \"the state has a text that is too long\";\n",
+    ),
+    one(
+        "environment/ale_state.cpp",
+        "  osystem->console().system().loadState(md5, deser);\n",
+        "  if(!osystem->console().system().loadState(md5, deser))\n    throw std::runtime_error(\"the state does not fit the machine\");\n",
+    ),
+    one(
+        "emucore/Random.cxx",
+        "  std::istringstream iss(deser.getString());\n\n  iss >> m_pimpl->m_randgen;\n",
+        "  const std::string text = deser.getString();\n  std::istringstream iss(text);\n\n  iss >> m_pimpl->m_randgen;\n\
+         \x20 // The last number is the generator's place among its 624.\n\
+         \x20 const size_t last = text.find_last_of(' ');\n\
+         \x20 if(!iss || last == std::string::npos || std::stoul(text.substr(last + 1)) > 624)\n    throw \"the state has no generator\";\n",
+    ),
+    one("emucore/M6532.cxx", "limit = (uint32_t) in.getInt();", "limit = in.getLimit(128);"),
+    one("emucore/Cart3E.cxx", "limit = (uint32_t) in.getInt();", "limit = in.getLimit(32768);"),
+    one("emucore/CartCV.cxx", "limit = (uint32_t) in.getInt();", "limit = in.getLimit(1024);"),
+    one("emucore/CartE0.cxx", "limit = (uint32_t) in.getInt();", "limit = in.getLimit(4);"),
+    one("emucore/CartF4SC.cxx", "limit = (uint32_t) in.getInt();", "limit = in.getLimit(128);"),
+    one("emucore/CartF6SC.cxx", "limit = (uint32_t) in.getInt();", "limit = in.getLimit(128);"),
+    one("emucore/CartF8SC.cxx", "limit = (uint32_t) in.getInt();", "limit = in.getLimit(128);"),
+    one("emucore/CartFASC.cxx", "limit = (uint32_t) in.getInt();", "limit = in.getLimit(256);"),
+    one(
+        "emucore/CartAR.cxx",
+        "limit = (uint32_t) in.getInt();\n    for(i = 0; i < limit; ++i)\n      myImageOffset[i]",
+        "limit = in.getLimit(2);\n    for(i = 0; i < limit; ++i)\n      myImageOffset[i]",
+    ),
+    one(
+        "emucore/CartAR.cxx",
+        "limit = (uint32_t) in.getInt();\n    for(i = 0; i < limit; ++i)\n      myImage[i]",
+        "limit = in.getLimit(8192);\n    for(i = 0; i < limit; ++i)\n      myImage[i]",
+    ),
+    one(
+        "emucore/CartAR.cxx",
+        "limit = (uint32_t) in.getInt();\n    for(i = 0; i < limit; ++i)\n      myHeader[i]",
+        "limit = in.getLimit(256);\n    for(i = 0; i < limit; ++i)\n      myHeader[i]",
+    ),
+    one(
+        "emucore/CartDPC.cxx",
+        "limit = (uint32_t) in.getInt();\n    for(i = 0; i < limit; ++i)\n      myTops[i]",
+        "limit = in.getLimit(8);\n    for(i = 0; i < limit; ++i)\n      myTops[i]",
+    ),
+    one(
+        "emucore/CartDPC.cxx",
+        "limit = (uint32_t) in.getInt();\n    for(i = 0; i < limit; ++i)\n      myBottoms[i]",
+        "limit = in.getLimit(8);\n    for(i = 0; i < limit; ++i)\n      myBottoms[i]",
+    ),
+    one(
+        "emucore/CartDPC.cxx",
+        "limit = (uint32_t) in.getInt();\n    for(i = 0; i < limit; ++i)\n      myCounters[i]",
+        "limit = in.getLimit(8);\n    for(i = 0; i < limit; ++i)\n      myCounters[i]",
+    ),
+    one(
+        "emucore/CartDPC.cxx",
+        "limit = (uint32_t) in.getInt();\n    for(i = 0; i < limit; ++i)\n      myFlags[i]",
+        "limit = in.getLimit(8);\n    for(i = 0; i < limit; ++i)\n      myFlags[i]",
+    ),
+    one(
+        "emucore/CartDPC.cxx",
+        "limit = (uint32_t) in.getInt();\n    for(i = 0; i < limit; ++i)\n      myMusicMode[i]",
+        "limit = in.getLimit(3);\n    for(i = 0; i < limit; ++i)\n      myMusicMode[i]",
+    ),
+    one(
+        "emucore/CartE7.cxx",
+        "limit = (uint32_t) in.getInt();\n    for(i = 0; i < limit; ++i)\n      myCurrentSlice[i]",
+        "limit = in.getLimit(2);\n    for(i = 0; i < limit; ++i)\n      myCurrentSlice[i]",
+    ),
+    one(
+        "emucore/CartE7.cxx",
+        "limit = (uint32_t) in.getInt();\n    for(i = 0; i < limit; ++i)\n      myRAM[i]",
+        "limit = in.getLimit(2048);\n    for(i = 0; i < limit; ++i)\n      myRAM[i]",
+    ),
+    one(
+        "emucore/CartMC.cxx",
+        "limit = (uint32_t) in.getInt();\n    for(i = 0; i < limit; ++i)\n      myCurrentBlock[i]",
+        "limit = in.getLimit(4);\n    for(i = 0; i < limit; ++i)\n      myCurrentBlock[i]",
+    ),
+    one(
+        "emucore/CartMC.cxx",
+        "limit = (uint32_t) in.getInt();\n    for(i = 0; i < limit; ++i)\n      myRAM[i]",
+        "limit = in.getLimit(32768);\n    for(i = 0; i < limit; ++i)\n      myRAM[i]",
     ),
 ];

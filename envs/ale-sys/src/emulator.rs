@@ -271,10 +271,15 @@ impl Emulator {
         let restore = |bytes: &[u8]| unsafe {
             ffi::pliant_ale_restore(self.raw.as_ptr(), bytes.as_ptr(), bytes.len() as u64)
         };
-        checked(restore(bytes)).map(drop).map_err(|error| {
-            restore(&before);
-            AleError::State(error.to_string())
-        })
+        // A state that was not taken up as it is was none.
+        let restored = checked(restore(bytes)).and_then(|_| self.save());
+        let reason = match restored {
+            Ok(restored) if restored == bytes => return Ok(()),
+            Ok(_) => "it holds what no game can be in".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        restore(&before);
+        Err(AleError::State(reason))
     }
 }
 
@@ -435,5 +440,36 @@ mod tests {
         }
         game.restore(&state).expect("whole");
         assert!(game.save().expect("saved") == state);
+    }
+
+    pliant_fuzzing::surfaces! { damaged_states_are_refused_or_played_on_from: 20_000 }
+
+    /// Games of every kind of cartridge that there is among them. Nothing but the emulator's own reading stands
+    /// between the damage and the game here.
+    fn damaged_states_are_refused_or_played_on_from(cases: std::ops::Range<u64>) {
+        let games = ["breakout", "montezuma_revenge", "pitfall2", "robotank", "crossbow", "gopher"];
+        let mut games = games.map(|game| {
+            let mut emulator = Emulator::load(settings(game), 1).expect("a game");
+            emulator.reset().expect("reset");
+            for _ in 0..60 {
+                emulator.act(0).expect("a frame");
+            }
+            let state = emulator.save().expect("saved");
+            (emulator, state)
+        });
+        pliant_fuzzing::Surface::new("emulator state").check(cases, |damage| {
+            let (emulator, whole) = &mut games[damage.below(6)];
+            let taken = emulator.restore(&damage.bytes(whole, &[]));
+            if taken.is_ok() {
+                for action in 0..8 {
+                    emulator.act(action).expect("a frame");
+                }
+                emulator.save().expect("saved");
+            } else {
+                assert!(emulator.save().expect("saved") == *whole, "refused, but changed");
+            }
+            emulator.restore(whole).expect("a whole state is taken after any");
+            taken.into()
+        });
     }
 }

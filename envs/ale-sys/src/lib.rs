@@ -13,3 +13,7 @@ pub use games::{GAMES, WITHOUT_RULES, action_name, game_name, md5_of};
 
 /// The ALE's version.
 pub const ALE_VERSION: &str = env!("PLIANT_ALE_VERSION");
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: pliant_fuzzing::Counted = pliant_fuzzing::Counted;

@@ -10,11 +10,13 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use super::{AtariConfig, preprocessing::Preprocessing};
 use crate::{
     env::{Env, EnvError, EnvSpec, Picture, Step},
-    state::{StateReader, StateWriter},
+    state::{StateReader, StateWriter, shown},
 };
 
 /// Layout of the saved state.
 const STATE_KIND: &str = "pliant atari 3";
+/// Points of a few frames: scores have six digits or so.
+const MAX_OWED_POINTS: u64 = 1 << 32;
 const NOOP: u32 = 0;
 const FIRE: u32 = 1;
 
@@ -249,16 +251,21 @@ impl Env for Atari {
         let mut state = StateReader::new(STATE_KIND, state)?;
         let (saved, game) = (state.bytes()?, self.emulator.game());
         if saved != game.as_bytes() {
-            let saved = String::from_utf8_lossy(saved);
+            let saved = shown(saved);
             return Err(EnvError::State(format!("it is of the game {saved}, not {game}")));
         }
         let phase = Phase::of_number(state.u64()?)?;
-        let (lives, owed_points, noops) = (state.u64()?, state.u64()?, state.rng()?);
+        let (lives, owed_points, noops) = (state.u64()? as u32, state.u64()? as i64, state.rng()?);
+        if owed_points.unsigned_abs() > MAX_OWED_POINTS {
+            return Err(EnvError::State(format!(
+                "it owes {owed_points} points, more than a game pays"
+            )));
+        }
         let observed = state.exactly(self.preprocessing.observed().len(), "screen")?;
         self.emulator.restore(state.bytes()?)?;
         self.preprocessing.restore(observed);
-        (self.phase, self.lives, self.noops) = (phase, lives as u32, noops);
-        self.owed_points = owed_points as i64;
+        (self.phase, self.lives, self.noops) = (phase, lives, noops);
+        self.owed_points = owed_points;
         Ok(())
     }
 }

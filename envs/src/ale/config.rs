@@ -92,6 +92,10 @@ impl AtariConfig {
     pub fn check(&self) -> Result<(), EnvError> {
         let wrong = [
             (self.frame_skip == 0, "frame_skip is 0: an action lasts at least 1 frame".to_owned()),
+            (
+                self.frame_skip > 10_000,
+                format!("frame_skip is {}: an action lasts at most 10000 frames", self.frame_skip),
+            ),
             (self.frame_stack == 0, "frame_stack is 0: an observation has at least 1 frame".to_owned()),
             (self.frame_stack > 255, format!("frame_stack is {}: an observation has at most 255 frames", self.frame_stack)),
             (!(16..=160).contains(&self.screen_size), format!("screen_size is {}: it must lie between 16 and 160", self.screen_size)),

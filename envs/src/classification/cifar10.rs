@@ -56,6 +56,20 @@ mod tests {
         assert_eq!(parsed.images[IMAGE], 5);
     }
 
+    pliant_fuzzing::surfaces! { damaged_batches_are_refused: 3_000 }
+
+    fn damaged_batches_are_refused(cases: std::ops::Range<u64>) {
+        let batch = [record(0, &[1; IMAGE]), record(1, &[2; IMAGE])].concat();
+        pliant_fuzzing::Surface::new("cifar10").check(cases, |damage| {
+            let batches = vec![damage.bytes(&batch, &[]), batch.clone()];
+            let read = parse(batches).and_then(|found| {
+                crate::classification::Dataset::new(found.shape, found.images, &found.labels, 2)
+                    .map_err(|error| error.to_string())
+            });
+            read.into()
+        });
+    }
+
     #[test]
     fn a_torn_batch_is_refused() {
         let whole = record(0, &[0; IMAGE]);

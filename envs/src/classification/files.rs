@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, ErrorKind},
+    io::{self, ErrorKind, Read},
     path::Path,
 };
 
@@ -13,6 +13,9 @@ use crate::env::EnvError;
 
 /// Every data set here has ten classes.
 const CLASSES: usize = 10;
+
+/// No file of a data set is larger, packed or unpacked.
+pub(super) const MAX_FILE_BYTES: u64 = 1 << 28;
 
 /// One file.
 #[derive(Clone, Copy, Debug)]
@@ -188,7 +191,7 @@ impl DataFiles {
 
     fn read(&self, folder: &Path, file: &DataFile) -> Result<Vec<u8>, EnvError> {
         let path = folder.join(file.name);
-        let bytes = fs::read(&path).map_err(|error| {
+        let bytes = bytes_of(&path).map_err(|error| {
             if error.kind() == ErrorKind::NotFound {
                 EnvError::Invalid(self.is_missing(folder, file))
             } else {
@@ -215,6 +218,18 @@ impl DataFiles {
             file = file.name
         )
     }
+}
+
+/// A file's content; an error if it has more than any file of a data set, or no end.
+pub(super) fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
+    let file = fs::File::open(path)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let reason = format!("more than {MAX_FILE_BYTES} bytes, more than any data set here");
+        return Err(io::Error::new(ErrorKind::FileTooLarge, reason));
+    }
+    Ok(bytes)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> EnvError {

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
-use super::dataset::LabelledImages;
+use super::{dataset::LabelledImages, files::MAX_FILE_BYTES};
 use crate::env::FrameShape;
 
 /// Bytes in rows: images (`[count, height, width]`) or labels (`[count]`).
@@ -77,8 +77,13 @@ pub(super) fn unzipped(bytes: &[u8]) -> Result<Vec<u8>, String> {
         return Ok(bytes.to_vec());
     }
     let mut content = Vec::new();
-    let unpacked = GzDecoder::new(bytes).read_to_end(&mut content);
+    let unpacked = GzDecoder::new(bytes).take(MAX_FILE_BYTES + 1).read_to_end(&mut content);
     unpacked.map_err(|error| format!("is no whole gzip file ({error})"))?;
+    if content.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!(
+            "unpacks to more than {MAX_FILE_BYTES} bytes, more than any data set here"
+        ));
+    }
     Ok(content)
 }
 
@@ -89,6 +94,7 @@ mod tests {
     use flate2::{Compression, write::GzEncoder};
 
     use super::*;
+    use crate::classification::Dataset;
 
     fn file() -> Vec<u8> {
         vec![0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6]
@@ -117,6 +123,45 @@ mod tests {
                 .contains("header says")
         );
     }
+
+    pliant_fuzzing::surfaces! { damaged_idx_files_are_refused: 20_000 }
+
+    fn damaged_idx_files_are_refused(cases: std::ops::Range<u64>) {
+        let zipped = |bytes: &[u8]| {
+            let mut zipped = GzEncoder::new(Vec::new(), Compression::default());
+            zipped.write_all(bytes).and_then(|()| zipped.finish()).expect("zipped")
+        };
+        let images = vec![0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4];
+        let labels = vec![0, 0, 8, 1, 0, 0, 0, 2, 0, 1];
+        pliant_fuzzing::Surface::new("idx").check(cases, |damage| {
+            let mut files = [images.clone(), labels.clone()];
+            let which = damage.below(2);
+            files[which] = damage.bytes(&files[which], &[&images, &labels]);
+            if damage.once_in(2) {
+                files[which] = zipped(&files[which]);
+                files[which] = damage.bytes(&files[which], &[]);
+            }
+            let read = labelled_images(&files).and_then(|found| {
+                Dataset::new(found.shape, found.images, &found.labels, 2)
+                    .map_err(|error| error.to_string())
+            });
+            read.map(|data| {
+                (0..2).for_each(|class| assert_eq!(data.image(class, 0).len(), data.shape.len()));
+            })
+            .into()
+        });
+    }
+
+    /// 1 MB that unpacks to a thousand.
+    #[test]
+    fn a_gzip_file_that_unpacks_to_more_than_any_data_set_is_refused() {
+        let mut zipped = GzEncoder::new(Vec::new(), Compression::best());
+        let zeros = vec![0; 1 << 20];
+        (0..1024).for_each(|_| zipped.write_all(&zeros).expect("zipped"));
+        let error = unzipped(&zipped.finish().expect("zipped")).expect_err("a bomb");
+        assert_eq!(error, "unpacks to more than 268435456 bytes, more than any data set here");
+    }
+
     #[test]
     fn a_pair_of_files_is_read_as_grey_images() {
         let images = vec![0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4];

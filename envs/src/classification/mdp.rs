@@ -223,12 +223,15 @@ impl Env for Classification {
     fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError> {
         let mut state = StateReader::new(STATE_KIND, state)?;
         let rng = state.rng()?;
-        let (class, image, steps, running) =
-            (state.u64()? as usize, state.u64()? as usize, state.u64()?, state.u64()? != 0);
+        let (class, image) = (state.u64()? as usize, state.u64()? as usize);
+        let (steps, running) = (state.count("steps")?, state.u64()? != 0);
         if class >= self.data.classes() || image >= self.data.class_len(class) {
             return Err(EnvError::State(format!(
                 "it shows image {image} of class {class}, which this data set has not"
             )));
+        }
+        if let Some(last) = self.config.episode_steps.filter(|last| running && steps >= *last) {
+            return Err(EnvError::State(format!("it is at step {steps} of an episode of {last}")));
         }
         (self.rng, self.state, self.image, self.steps, self.running) =
             (rng, class, image, steps, running);

@@ -95,3 +95,56 @@ fn first(holds: &Tensor) -> Option<i64> {
     let places = holds.nonzero();
     (places.size()[0] > 0).then(|| places.int64_value(&[0, 0]))
 }
+
+#[cfg(test)]
+mod tests {
+    use pliant_core::network::NetworkPlan;
+    use pliant_fuzzing::{Surface, Verdict};
+
+    use super::*;
+    use crate::failure::legible;
+
+    pliant_fuzzing::surfaces! { damaged_files_of_transitions_are_refused: 20_000 }
+
+    fn damaged_files_of_transitions_are_refused(cases: std::ops::Range<u64>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("some.safetensors");
+        let of = |kind, shape: &[i64]| Tensor::ones(shape, (kind, Device::Cpu));
+        let observations = of(Kind::Uint8, &[3, 1, 2, 2]);
+        let numbers = of(Kind::Float, &[3]);
+        let all = [
+            ("s_tm1", observations.shallow_clone()),
+            ("a_tm1", of(Kind::Int64, &[3])),
+            ("r_t", numbers.shallow_clone()),
+            ("discount_t", numbers),
+            ("s_t", observations),
+        ];
+        Tensor::write_safetensors(&all, &path).expect("written");
+        let whole = std::fs::read(&path).expect("just written");
+        let spec = NetworkSpec { observation: [1, 2, 2], actions: 2, plan: NetworkPlan::default() };
+        transitions(&path, &spec).expect("a whole file");
+        Surface::new("transitions").check(cases, |damage| {
+            // Half the time the header, which is JSON, stays so.
+            let header = 8 + usize::from(u16::from_le_bytes([whole[0], whole[1]]));
+            let file = if damage.once_in(2) {
+                damage.bytes(&whole, &[])
+            } else {
+                let json = serde_json::from_slice(&whole[8..header]).expect("JSON");
+                let json = serde_json::to_vec(&damage.json(&json)).expect("plain data");
+                [&(json.len() as u64).to_le_bytes(), json.as_slice(), &whole[header..]].concat()
+            };
+            std::fs::write(&path, file).expect("written");
+            let read = transitions(&path, &spec);
+            read.map_or_else(|error| Verdict::Refused(legible(&error)), |_| Verdict::Taken)
+        });
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused() {
+        let spec = NetworkSpec { observation: [1, 2, 2], actions: 2, plan: NetworkPlan::default() };
+        for path in ["/", "/dev/null", "/nowhere"] {
+            let error = transitions(Path::new(path), &spec).expect_err("no file");
+            assert!(error.starts_with(&format!("--data {path}: ")), "{error}");
+        }
+    }
+}

@@ -17,7 +17,7 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use super::{super::AtariFactory, factory::Schedule};
 use crate::{
     env::{Env, EnvError, EnvFactory, EnvSpec, Picture, Role, Step},
-    state::{StateReader, StateWriter},
+    state::{StateReader, StateWriter, shown},
 };
 
 /// Layout of the saved state.
@@ -135,17 +135,16 @@ impl Env for ContinualAtari {
     fn load_state(&mut self, state: &[u8]) -> Result<(), EnvError> {
         let mut state = StateReader::new(STATE_KIND, state)?;
         let saved = state.bytes()?;
-        let mut number = || state.u64();
         let progress = Progress {
-            seed: number()?,
-            changes: number()?,
-            frames: number()?,
-            change_is_due: number()? != 0,
+            seed: state.u64()?,
+            changes: state.count("changes of task")?,
+            frames: state.count("frames")?,
+            change_is_due: state.u64()? != 0,
         };
         let task = self.schedule.task(progress.changes);
         let name = &self.spec.tasks[task];
         if saved != name.as_bytes() {
-            let saved = String::from_utf8_lossy(saved);
+            let saved = shown(saved);
             return Err(EnvError::State(format!(
                 "it is in the task `{saved}`, where this list has `{name}`"
             )));

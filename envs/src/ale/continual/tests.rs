@@ -300,3 +300,21 @@ fn bad_tasks_are_refused_with_their_place_in_the_list() {
     let error = factory(config(&["pong"], 3, true)).make(Role::Training, 4).err().expect("refused");
     assert!(error.to_string().contains("it must be at least 4"), "{error}");
 }
+
+pliant_fuzzing::surfaces! { damaged_states_are_refused_or_played_on_from: 2_000 }
+
+fn damaged_states_are_refused_or_played_on_from(cases: std::ops::Range<u64>) {
+    use crate::state::testing::{loaded_and_played, sealed_anew};
+    let mut env = fresh(config(&["breakout", "pong"], 100, true), 3);
+    play(env.as_mut(), 30, &mut ChaCha8Rng::seed_from_u64(5));
+    let whole = env.save_state().expect("saved");
+    pliant_fuzzing::Surface::new("continual state").check(cases, |damage| {
+        // What the game saved is another surface: here what stands before it is damaged.
+        let (head, game) = whole.split_at(100);
+        let (kind, progress) = head.split_at(8 + usize::from(whole[0]));
+        let state = sealed_anew([kind, &damage.bytes(progress, &[]), game].concat());
+        let verdict = loaded_and_played(env.as_mut(), &state, 8);
+        env.load_state(&whole).expect("a whole state is taken after any");
+        verdict
+    });
+}

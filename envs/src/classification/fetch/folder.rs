@@ -3,7 +3,10 @@
 use std::{fs, path::Path};
 
 use super::{Contents, Source};
-use crate::classification::{files::DataFiles, idx::unzipped};
+use crate::classification::{
+    files::{DataFiles, bytes_of},
+    idx::unzipped,
+};
 
 /// The folder as a source.
 pub(super) fn source(folder: &Path, files: &'static DataFiles) -> Source {
@@ -24,7 +27,7 @@ fn one(folder: &Path, name: &str) -> Result<Vec<u8>, String> {
     let names = [name.to_owned(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
     for path in names.iter().map(|name| folder.join(name)) {
         if is_there(&path)? {
-            let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let bytes = bytes_of(&path).map_err(|error| format!("{}: {error}", path.display()))?;
             return unzipped(&bytes).map_err(|reason| format!("{name} {reason}"));
         }
     }

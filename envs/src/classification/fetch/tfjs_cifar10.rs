@@ -4,7 +4,6 @@
 //! Rebuilt into the official binary layout; what proves the result is its checksum.
 
 use std::{
-    fs,
     io::{BufRead, Cursor, Seek},
     path::Path,
 };
@@ -12,7 +11,10 @@ use std::{
 use png::{BitDepth, ColorType, Decoder};
 
 use super::Contents;
-use crate::classification::cifar10::{IMAGE, record};
+use crate::classification::{
+    cifar10::{IMAGE, record},
+    files::bytes_of,
+};
 
 /// Images in a batch.
 const BATCH: usize = 10_000;
@@ -69,7 +71,7 @@ fn parse_labels(text: &str) -> Option<Vec<u8>> {
 }
 
 fn read(package: &Path, name: &str) -> Result<Vec<u8>, String> {
-    fs::read(package.join(name)).map_err(|error| format!("the package's {name}: {error}"))
+    bytes_of(&package.join(name)).map_err(|error| format!("the package's {name}: {error}"))
 }
 
 #[cfg(test)]
@@ -108,6 +110,25 @@ mod tests {
         let whole = picture(2, ColorType::Rgb);
         assert!(error(&whole[..whole.len() / 2]).starts_with("is no whole PNG"));
         assert!(error(b"no picture").starts_with("is no whole PNG"));
+    }
+
+    pliant_fuzzing::surfaces! {
+        damaged_pictures_are_refused: 5_000,
+        damaged_lists_of_labels_are_refused: 10_000,
+    }
+
+    fn damaged_pictures_are_refused(cases: std::ops::Range<u64>) {
+        let whole = picture(2, ColorType::Rgb);
+        pliant_fuzzing::Surface::new("png").check(cases, |damage| {
+            let file = damage.bytes(&whole, &[]);
+            records(Cursor::new(file), &[3, 8]).into()
+        });
+    }
+
+    fn damaged_lists_of_labels_are_refused(cases: std::ops::Range<u64>) {
+        pliant_fuzzing::Surface::new("json labels").check(cases, |damage| {
+            parse_labels(&damage.text("[6,9, 0, 3, 5, 1]\n")).ok_or("no list of digits").into()
+        });
     }
 
     #[test]

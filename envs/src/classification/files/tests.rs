@@ -238,3 +238,15 @@ fn a_few_flipped_bytes_in_the_real_files_are_noticed() {
         }
     }
 }
+
+/// A device that never ends, in a file's place.
+#[test]
+fn a_file_without_an_end_is_refused() {
+    let set = Synthetic::idx();
+    let folder = written(&set);
+    let path = folder.path().join("train-images");
+    fs::remove_file(&path).expect("there");
+    std::os::unix::fs::symlink("/dev/zero", &path).expect("a link");
+    let error = set.error(folder.path(), Split::Train);
+    assert!(error.contains("train-images cannot be read: more than 268435456 bytes"), "{error}");
+}

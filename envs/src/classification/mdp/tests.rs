@@ -341,3 +341,21 @@ fn every_data_set_plays_under_every_rule_with_its_own_pictures() {
         }
     }
 }
+
+pliant_fuzzing::surfaces! { damaged_states_are_refused_or_played_on_from: 20_000 }
+
+fn damaged_states_are_refused_or_played_on_from(cases: std::ops::Range<u64>) {
+    use crate::state::testing::{damaged, loaded_and_played};
+    let config = ClassificationConfig { episode_steps: Some(7), ..config(RewardRule::TrueLabel) };
+    let factory = ClassificationFactory::new(config, larger).expect("a factory");
+    let mut env = factory.make(Role::Training, 1).expect("an instance");
+    env.reset(Some(3), &mut [0; 2]).expect("a reset");
+    for action in 0..3 {
+        env.step(action, &mut [0; 2]).expect("a step");
+    }
+    let state = env.save_state().expect("saved");
+    pliant_fuzzing::Surface::new("classification state").check(cases, |damage| {
+        let mut env = factory.make(Role::Training, 1).expect("an instance");
+        loaded_and_played(env.as_mut(), &damaged(damage, &state), 20)
+    });
+}

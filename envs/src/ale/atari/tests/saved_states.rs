@@ -183,3 +183,24 @@ fn a_state_of_another_game_or_a_torn_one_is_refused_and_changes_nothing() {
     assert!(env.load_state(&before[..before.len() - 1]).is_err());
     assert!(env.save_state().expect("saved") == before);
 }
+
+pliant_fuzzing::surfaces! { damaged_states_are_refused_or_played_on_from: 5_000 }
+
+fn damaged_states_are_refused_or_played_on_from(cases: std::ops::Range<u64>) {
+    use crate::state::testing::{damaged, loaded_and_played};
+    let games = ["breakout", "montezuma_revenge", "seaquest"].map(|name| {
+        let mut env = fresh(AtariConfig { repeat_action_probability: 0.25, ..game(name) }, 11);
+        play(env.as_mut(), 30, &mut ChaCha8Rng::seed_from_u64(17));
+        let state = env.save_state().expect("saved");
+        (env, state)
+    });
+    let mut games = games;
+    pliant_fuzzing::Surface::new("atari state").check(cases, |damage| {
+        let which = damage.below(games.len());
+        let state = damaged(damage, &games[which].1);
+        let verdict = loaded_and_played(games[which].0.as_mut(), &state, 8);
+        let (env, whole) = &mut games[which];
+        env.load_state(whole).expect("a whole state is taken after any");
+        verdict
+    });
+}
