@@ -212,6 +212,10 @@ impl Checkpoint for Model {
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
         let is_injected: bool = state.get("is_injected")?;
+        if is_injected && !self.spec.plan.expects_injection {
+            let text = "the network was injected with plasticity, which no intervention here plans";
+            return Err(Error::State(text.to_owned()));
+        }
         if is_injected != self.spec.plan.is_injected {
             let plan = NetworkPlan { is_injected, ..self.spec.plan.clone() };
             let mut overwritten = crate::seeds::Seeds::new(0).stream("overwritten");

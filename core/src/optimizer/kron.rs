@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use factors::Factors;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::{Moments, Optimizer, bias_correction, load_rate, save_rate, step_each};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     ranges,
     seeds::{Seeds, Stream},
     state::{Checkpoint, StateDict},
@@ -180,6 +180,20 @@ impl Kron {
         })
     }
 
+    /// An error if these factors are not of the variable whose moments were loaded.
+    fn check_factors(&self, name: &str, factors: &[Tensor]) -> Result<()> {
+        let Some(slot) = self.moments.get(name) else { return Ok(()) }; // made anew at the next step
+        let shape = slot.tensors.first().map(dimensions).unwrap_or_default();
+        let fits = |(factor, size): (&Tensor, &i64)| {
+            let is_of_size = factor.size() == [*size] || factor.size() == [*size; 2];
+            factor.kind() == Kind::Float && is_of_size
+        };
+        if factors.len() == shape.len() && factors.iter().zip(&shape).all(fits) {
+            return Ok(());
+        }
+        Err(Error::State(format!("the factors of `{name}` do not fit its shape, {shape:?}")))
+    }
+
     /// Counts an update and draws what it does to the preconditioners.
     fn draw_plan(&mut self) -> Plan {
         let probability = self.config.update_probability(self.updates);
@@ -341,7 +355,8 @@ impl Checkpoint for Kron {
         self.factors.clear();
         for (name, count) in state.get::<BTreeMap<String, usize>>("factors")? {
             let tensor = |dim| Ok(state.tensor(&factor_key(&name, dim))?.copy());
-            let tensors = (0..count).map(tensor).collect::<Result<_>>()?;
+            let tensors = (0..count).map(tensor).collect::<Result<Vec<_>>>()?;
+            self.check_factors(&name, &tensors)?;
             self.factors.insert(name, Factors::from_tensors(tensors));
         }
         Ok(())
