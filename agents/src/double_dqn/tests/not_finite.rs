@@ -319,7 +319,8 @@ impl Intervention for Countdown {
         false
     }
 
-    fn after_backward(&mut self, learner: &mut Learner, _hook: &mut Hook<'_>) -> Result<()> {
+    fn after_backward(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        hook.stream.next_u64();
         if learner.updates + 1 == self.at && self.left > 0 {
             self.left -= 1;
             let _ = Poison::weight(learner).grad().fill_(f64::NAN);
