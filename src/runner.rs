@@ -350,6 +350,10 @@ impl Runner {
             .and_then(|()| state.load_part("train", &mut self.episodes))
             .and_then(|()| state.load_part("tasks", &mut self.task))
             .map_err(|error| failed(&error))?;
+        let (made, counted) = (experiment.agent.learner().updates, loaded.clock.updates);
+        if made != counted {
+            return Err(failed(&format!("its clock has {counted} updates, its agent {made}")));
+        }
         if let Some(mut replay) =
             checkpoint::replay(&loaded.path).map_err(|error| failed(&error))?
         {

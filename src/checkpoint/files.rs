@@ -19,6 +19,9 @@ const TENSORS: &str = "tensors.safetensors";
 const ENVS: &str = "envs.zst";
 const STATE: &str = "state.json";
 
+/// The files that every checkpoint has.
+pub const ALWAYS: [&str; 3] = [TENSORS, ENVS, STATE];
+
 /// zstd's level: frames compress some twenty-fold even at the fastest.
 const LEVEL: i32 = 1;
 
@@ -53,7 +56,7 @@ pub fn write(folder: &Path, contents: &Contents<'_>) -> Result<Vec<String>, Stri
     let json = serde_json::to_vec(&header).map_err(named(STATE))?;
     fs::write(folder.join(STATE), json).map_err(named(STATE))?;
     let replay = contents.replay.as_ref().map(|_| REPLAY);
-    Ok([TENSORS, ENVS, STATE].into_iter().chain(replay).map(str::to_owned).collect())
+    Ok(ALWAYS.into_iter().chain(replay).map(str::to_owned).collect())
 }
 
 /// Reads what [`write()`] wrote, but for the replay.
@@ -89,7 +92,9 @@ fn write_compressed(
 }
 
 /// Environment states are kilobytes; whatever claims to be larger than this is damage.
-const MAX_ENV_STATE: u64 = 1 << 30;
+const MAX_ENV_STATE: u64 = 1 << 24;
+/// More environments than a run can have.
+const MAX_ENVS: usize = 4096;
 
 fn read_envs(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     let mut reader = BufReader::new(File::open(path).and_then(zstd::Decoder::new).map_err(text)?);
@@ -101,6 +106,9 @@ fn read_envs(path: &Path) -> Result<Vec<Vec<u8>>, String> {
             _ => reader.read_exact(&mut length[1..]).map_err(text)?,
         }
         let length = u64::from_le_bytes(length);
+        if states.len() == MAX_ENVS {
+            return Err(format!("more than {MAX_ENVS} environments"));
+        }
         if length > MAX_ENV_STATE {
             return Err(format!("an environment state of {length} bytes"));
         }

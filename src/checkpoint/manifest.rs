@@ -11,6 +11,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::files::{ALWAYS, REPLAY};
+
 /// The manifest's own name.
 pub const NAME: &str = "manifest.json";
 
@@ -68,6 +70,13 @@ impl Manifest {
 
     /// An error that names the first file which is not as it was written.
     pub fn check(&self, folder: &Path) -> Result<(), String> {
+        let known = |name: &String| name == REPLAY || ALWAYS.contains(&name.as_str());
+        if let Some(other) = self.files.keys().find(|name| !known(name)) {
+            return Err(format!("{NAME}: `{}` is no file of a checkpoint", other.escape_debug()));
+        }
+        if let Some(missing) = ALWAYS.into_iter().find(|name| !self.has(name)) {
+            return Err(format!("{NAME}: {missing} is not in it"));
+        }
         for (name, sum) in &self.files {
             let found = FileSum::of(&folder.join(name), false);
             let found = found.map_err(|error| format!("{name}: {error}"))?;

@@ -99,6 +99,22 @@ fn any_change_to_any_file_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_manifest_lists_what_a_checkpoint_has_and_nothing_else() {
+    let folder = written(&[1], 1);
+    let path = folder.path().join("1/manifest.json");
+    let text = fs::read_to_string(&path).expect("just written");
+    for (from, to, words) in [
+        ("\"envs.zst\"", "\"../../x\"", "../../x"),
+        ("\"envs.zst\"", "\"replay.zst.2\"", "replay.zst.2"),
+        ("\"envs.zst\"", "\"replay.zst\"", "envs.zst is not in it"),
+    ] {
+        fs::write(&path, text.replace(from, to)).expect("writable");
+        let error = read(&folder.path().join("1")).err().expect("another list");
+        assert!(error.contains(words), "{to}: {error}");
+    }
+}
+
+#[test]
 fn files_of_two_checkpoints_do_not_mix() {
     let folder = written(&[1, 2], 2);
     let [one, two] = ["1", "2"].map(|name| folder.path().join(name).join("tensors.safetensors"));

@@ -2,7 +2,12 @@
 
 use std::path::Path;
 
-use pliant_core::{clock::Clock, error::Result, metrics::Metrics, sink::Sink};
+use pliant_core::{
+    clock::Clock,
+    error::{Error, Result},
+    metrics::Metrics,
+    sink::Sink,
+};
 use toml::{Table, Value};
 
 use super::scores;
@@ -157,8 +162,12 @@ fn outputs(
     from: &From<'_>,
     is_changed: bool,
 ) -> Outcome<Outputs> {
-    let failed = |error: pliant_core::error::Error| {
-        Failure::Run(format!("run directory {}: {error}", directory.path().display()))
+    let failed = |error: Error| {
+        let text = format!("run directory {}: {error}", directory.path().display());
+        match error {
+            Error::Invalid(_) => Failure::Input(text), // a file that is there is none of a run's
+            _ => Failure::Run(text),
+        }
     };
     let path = directory.path();
     let (frames, position) = position(directory, from)?;
