@@ -283,7 +283,8 @@ fn three_hundred_updates_are_those_of_plain_operations() {
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
         let expected = mean(&losses);
         assert!((loss - expected).abs() < 1e-5, "{loss}, expected {expected}");
-        assert!(mean(&losses[..20]) > 1.2 * mean(&losses[130..150]), "something is learned");
+        let [before, after] = [mean(&losses[..20]), mean(&losses[130..150])];
+        assert!(after < before - 0.1, "something is learned: {before} to {after}");
         let variables = run.agent.learner.online.variables();
         for (name, expected) in plain.names.iter().zip(&plain.parameters) {
             let ours = variables.get(name).expect("the same network");
