@@ -14,5 +14,6 @@ mod probe;
 mod reproducible;
 mod resume;
 mod seeds;
+mod supervised;
 mod trouble;
 mod video;
