@@ -14,7 +14,8 @@ const MAX_MEMORY: u64 = 1 << 20;
 
 /// Supervised learning by cross-entropy on a softmax over the actions: one update for every step of the
 /// environments, on the images that they showed together (`run.num_envs` is the batch size), in the step
-/// after it. For supervised environments (`random_labels`, `permuted_inputs`, ..).
+/// after it. For supervised environments (`random_labels`, `permuted_inputs`, ..), to which it answers in
+/// evaluation alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClassifierConfig {

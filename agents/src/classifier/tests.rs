@@ -145,7 +145,7 @@ impl Run {
         run
     }
 
-    fn step(&mut self) -> Vec<usize> {
+    fn step(&mut self) {
         let answers = self.agent.act(&self.clock);
         let mut metrics = Metrics::default();
         self.agent
@@ -155,11 +155,10 @@ impl Run {
         self.agent.observe(&answers, &batch);
         self.clock.agent_steps += BATCH as u64;
         self.clock.frames += BATCH as u64;
-        answers
     }
 
-    fn run(&mut self, steps: usize) -> Vec<Vec<usize>> {
-        (0..steps).map(|_| self.step()).collect()
+    fn run(&mut self, steps: usize) {
+        (0..steps).for_each(|_| self.step());
     }
 
     /// Share of all pictures that are named rightly.
@@ -299,7 +298,7 @@ fn noise_is_memorised_and_learned_anew_in_the_next_task() {
     let mut run = Run::new(agent(ClassifierConfig::default()), Pictures::new(100, 2, 600));
     let before = run.accuracy();
     assert!(before < 0.3, "{before}: chance is 0.1");
-    let answers = run.run(600);
+    run.run(600);
     run.pictures.step = 599;
     let first = run.accuracy();
     run.pictures.step = 600;
@@ -309,7 +308,6 @@ fn noise_is_memorised_and_learned_anew_in_the_next_task() {
     run.run(600);
     let second = run.accuracy();
     assert!(second > 0.95, "{second}");
-    assert_eq!(answers[0].len(), BATCH);
     let mut metrics = Metrics::default();
     run.agent.drain_metrics(&mut metrics);
     let accuracy = metrics.get_scalar("train/accuracy").expect("updates were made");
@@ -409,7 +407,8 @@ fn a_resumed_agent_goes_on_to_the_bit_in_its_second_task() {
     }
     resumed.clock = run.clock;
     resumed.pictures = run.pictures.clone();
-    assert_eq!(resumed.run(40), run.run(40));
+    resumed.run(40);
+    run.run(40);
     assert_eq!(bits(&resumed.agent.learner), bits(&run.agent.learner));
     let drawn = |agent: &Classifier| {
         let mut stream = Seeds::new(0).stream("probe");
@@ -426,7 +425,8 @@ fn drawing_for_a_probe_changes_no_number() {
     let (mut plain, mut probed) = (run(), run());
     let mut stream = Seeds::new(0).stream("probes/0_any");
     for _ in 0..30 {
-        assert_eq!(plain.step(), probed.step());
+        plain.step();
+        probed.step();
         if let Some(batch) = probed.agent.data().transitions(8, &mut stream) {
             let _losses = probed.agent.data().losses(&probed.agent.learner, &batch, None);
         }

@@ -6,7 +6,7 @@ use std::{
 use super::*;
 use crate::{
     classification::{Dataset, DatasetName, Split},
-    env::{Env, EnvError, EnvFactory, FrameShape, Role, Step},
+    env::{EnvError, EnvFactory, FrameShape, Role, Step},
     vector::VectorEnv,
 };
 
@@ -263,7 +263,7 @@ fn classes_arrive_in_a_drawn_order_where_configured() {
 #[test]
 fn a_warm_start_begins_with_a_part_of_the_images_and_goes_on_with_all() {
     let config = WarmStartConfig { first_share: 0.25, first_steps: 3000, ..Default::default() };
-    let factory = WarmStart::factory(&config, images).expect("a factory");
+    let factory = WarmStart::factory(config, images).expect("a factory");
     let seen = seen(&factory, Role::Training, 3, 6000);
     let (first, all) = (labels_of(&seen, 0), labels_of(&seen, 1));
     assert_eq!((first.len(), all.len()), (50, 200));
@@ -299,7 +299,9 @@ fn states_of_other_sequences_and_bad_actions_are_refused() {
     assert!(matches!(env.step(0, &mut frame), Err(EnvError::NeedsReset)));
     env.reset(Some(9), &mut frame).expect("a reset");
     assert!(matches!(env.step(10, &mut frame), Err(EnvError::Action { action: 10, count: 10 })));
-    (0..15).for_each(|_| drop(env.step(0, &mut frame).expect("a step")));
+    for _ in 0..15 {
+        env.step(0, &mut frame).expect("a step");
+    }
     let state = env.save_state().expect("saved");
     assert!(env.load_state(b"torn").is_err());
     let slower = random_labels(RandomLabelsConfig { steps_per_task: 100, ..labels_config() });
@@ -337,10 +339,10 @@ fn settings_out_of_range_are_refused_by_name() {
     refused(classes(few), "none of them is of the classes");
     for first_share in [0.0, 1.5, f64::NAN] {
         let config = WarmStartConfig { first_share, ..Default::default() };
-        refused(WarmStart::factory(&config, images), "`first_share` is");
+        refused(WarmStart::factory(config, images), "`first_share` is");
     }
     let config = WarmStartConfig { first_steps: 0, ..Default::default() };
-    refused(WarmStart::factory(&config, images), "`first_steps` is 0");
+    refused(WarmStart::factory(config, images), "`first_steps` is 0");
 }
 
 #[test]

@@ -57,21 +57,21 @@ pub struct WarmStart {
     images: Images,
     /// Of the first task.
     first: Arc<[Place]>,
-    dataset: DatasetName,
+    config: WarmStartConfig,
 }
 
 impl WarmStart {
     /// Checks the settings and reads the images.
     pub fn build(config: WarmStartConfig) -> Result<Box<dyn EnvFactory>, EnvError> {
         let load = loader(config.dataset, config.data_folder.as_deref());
-        Ok(Box::new(Self::factory(&config, load)?))
+        Ok(Box::new(Self::factory(config, load)?))
     }
 
     pub(super) fn factory(
-        config: &WarmStartConfig,
+        config: WarmStartConfig,
         load: impl Fn(Split) -> Result<Dataset, EnvError>,
     ) -> Result<SupervisedFactory, EnvError> {
-        let WarmStartConfig { dataset, first_share, first_steps, task_seed, .. } = *config;
+        let WarmStartConfig { dataset, first_share, first_steps, task_seed, .. } = config;
         check_counts(&[("first_steps", first_steps)])?;
         if !(first_share > 0.0 && first_share <= 1.0) {
             return Err(EnvError::Invalid(format!(
@@ -81,14 +81,14 @@ impl WarmStart {
         let images = Images::load((config.images, task_seed), load)?;
         let shown = images.shown();
         let first = images.share(first_share, task_seed);
-        let sequence = Self { images, first, dataset };
+        let sequence = Self { images, first, config };
         Ok(SupervisedFactory::new(Box::new(sequence), dataset, first_steps, shown))
     }
 }
 
 impl Sequence for WarmStart {
     fn names(&self) -> Vec<String> {
-        ["some", "all"].map(|part| format!("{} {part} images", self.dataset.name())).into()
+        ["some", "all"].map(|part| format!("{} {part} images", self.config.dataset.name())).into()
     }
 
     fn examples(&self, task: usize, role: Role) -> Examples {
