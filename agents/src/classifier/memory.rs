@@ -166,7 +166,7 @@ impl Memory {
 
     fn try_load(&mut self, input: &mut dyn Read) -> Result<()> {
         if read(input)? != *MAGIC {
-            return invalid("it is no memory of images of a known version".to_owned());
+            return invalid("it is no memory of images of a known version");
         }
         let mut number = || read(input).map(u64::from_le_bytes);
         for (name, expected) in
@@ -174,19 +174,21 @@ impl Memory {
         {
             let found = number()?;
             if found != expected as u64 {
-                return invalid(format!("its {name} is {found}, expected {expected}"));
+                return invalid(&format!("its {name} is {found}, expected {expected}"));
             }
         }
         let (task, oldest, count) = (number()?, number()?, number()?);
         let most = self.capacity as u64;
         if count > most || oldest >= most || task > u64::from(u32::MAX) {
-            return invalid(format!("it holds {count} images from place {oldest} on, task {task}"));
+            return invalid(&format!(
+                "it holds {count} images from place {oldest} on, task {task}"
+            ));
         }
         for _ in 0..count {
             self.labels.push(u32::from_le_bytes(read(input)?));
         }
         if let Some(label) = self.labels.iter().find(|label| **label >= self.classes) {
-            return invalid(format!("it has label {label}, of {} classes", self.classes));
+            return invalid(&format!("it has label {label}, of {} classes", self.classes));
         }
         self.images.resize(count as usize * self.image_len(), 0);
         fill(input, &mut self.images)?;
@@ -195,7 +197,7 @@ impl Memory {
         self.slots = self.hashes.iter().copied().zip(0..).collect();
         match input.read(&mut [0])? {
             0 => Ok(()),
-            _ => invalid("there is something after its end".to_owned()),
+            _ => invalid("there is something after its end"),
         }
     }
 }
@@ -207,7 +209,7 @@ fn hash(image: &[u8]) -> u64 {
     hasher.finish()
 }
 
-fn invalid<T>(text: String) -> Result<T> {
+fn invalid<T>(text: &str) -> Result<T> {
     Err(Error::State(format!("the saved images: {text}")))
 }
 
@@ -219,7 +221,7 @@ fn read<const N: usize>(input: &mut dyn Read) -> Result<[u8; N]> {
 
 fn fill(input: &mut dyn Read, bytes: &mut [u8]) -> Result<()> {
     input.read_exact(bytes).or_else(|error| match error.kind() {
-        ErrorKind::UnexpectedEof => invalid("they end too early".to_owned()),
+        ErrorKind::UnexpectedEof => invalid("they end too early"),
         _ => Err(error.into()),
     })
 }

@@ -540,11 +540,11 @@ mod memory {
         loaded.show(0, &image(99), 9);
         loaded.load(&mut bytes.as_slice()).expect("saved above");
         for memory in [&mut saved, &mut loaded] {
-            memory.show(2, &image(3), 0);
+            memory.show(2, &image(4), 0);
             memory.show(2, &image(8), 8);
         }
         assert_eq!(held(&loaded), held(&saved));
-        assert_eq!(held(&loaded), [(3, 0), (4, 4), (8, 8)]);
+        assert_eq!(held(&loaded), [(3, 3), (4, 0), (8, 8)]);
     }
 
     #[test]
