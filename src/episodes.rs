@@ -46,8 +46,11 @@ impl Episodes {
             game.raw_return += f64::from(step.raw_reward);
             game.steps = game.steps.saturating_add(1);
             game.task = step.task;
-            self.rewards += f64::from(step.raw_reward);
-            self.steps = self.steps.saturating_add(1);
+            if step.right_action.is_none() {
+                // Where the right one is told, agents need not ask their network for an answer.
+                self.rewards += f64::from(step.raw_reward);
+                self.steps = self.steps.saturating_add(1);
+            }
             if step.ends_game() {
                 self.recent.push(game.raw_return);
                 self.ended.push(std::mem::take(game));
@@ -137,6 +140,16 @@ mod tests {
         assert_eq!(metrics.get_scalar("episode/agent_steps"), Some(1.5));
         assert_eq!(metrics.get_scalar("train/reward_per_step"), Some(4.5));
         assert_eq!(episodes.recent_return(), Some(8.0));
+    }
+
+    #[test]
+    fn rewards_of_steps_that_tell_the_right_action_are_not_averaged() {
+        let mut episodes = Episodes::new(2);
+        let told = Step { right_action: Some(3), ..step(0.0, false, false) };
+        episodes.observe(&[told, told]);
+        let mut metrics = Metrics::default();
+        episodes.drain(&[], &mut metrics);
+        assert_eq!(metrics.get_scalar("train/reward_per_step"), None);
     }
 
     #[test]

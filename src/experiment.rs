@@ -60,6 +60,8 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
     let factory = config.env.build(&plugins.envs)?;
     // Some environments can only be made for so many at most.
     factory.make(Role::Training, config.run.num_envs).map_err(|error| format!("[env]: {error}"))?;
+    let agent_factory = config.agent.build(&plugins.agents)?;
+    check_feedback(&config, agent_factory.is_supervised(), factory.spec().supervised)?;
     let mut interventions = Interventions::new(
         build_all("interventions", &config.interventions, &plugins.interventions)?,
         &seeds,
@@ -67,7 +69,6 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
     let probes = Probes::new(build_all("probes", &config.probes, &plugins.probes)?, &seeds);
     let mut learner = learner(&config, plugins, factory.as_ref(), &interventions, device)?;
     interventions.after_build(&mut learner)?;
-    let agent_factory = config.agent.build(&plugins.agents)?;
     let replay_bytes = agent_factory.replay_bytes(factory.spec());
     let context = AgentContext {
         env: factory.spec(),
@@ -92,6 +93,22 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
         replay_bytes,
         libraries: plugins.libraries.clone(),
     })
+}
+
+/// Refuses an agent that learns from something else than what the environment tells.
+fn check_feedback(config: &Config, agent: bool, env: bool) -> Result<(), String> {
+    let (agent_kind, env_kind) = (&config.agent.kind, &config.env.kind);
+    match (agent, env) {
+        (false, true) => Err(format!(
+            "[agent]: `{agent_kind}` learns from rewards, but `[env]` `{env_kind}` is supervised: it tells \
+             the right answers; expected an agent that learns from them, such as `classifier`"
+        )),
+        (true, false) => Err(format!(
+            "[agent]: `{agent_kind}` learns from right answers, but `[env]` `{env_kind}` pays rewards and tells \
+             none; expected a supervised environment, such as `random_labels`"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// What the interventions of a configuration ask of the network, in words: to tell whether two ask the same.

@@ -65,6 +65,7 @@ impl TurnsFactory {
             tasks: played.map(|index| TASKS[index].0.to_owned()).collect(),
             continuing: false,
             reward_per_step_name: None,
+            supervised: false,
         };
         Self { spec, only, settings }
     }

@@ -31,4 +31,22 @@ fn envs(plugins: &mut Plugins) {
             .map(Into::into)
             .map_err(text)
     });
+    supervised(plugins);
+}
+
+fn supervised(plugins: &mut Plugins) {
+    use pliant_core::registry::text;
+    use pliant_envs::supervised::{ClassIncremental, PermutedInputs, RandomLabels, WarmStart};
+    plugins
+        .envs
+        .register("class_incremental", |config| {
+            ClassIncremental::build(config).map(Into::into).map_err(text)
+        })
+        .register("permuted_inputs", |config| {
+            PermutedInputs::build(config).map(Into::into).map_err(text)
+        })
+        .register("random_labels", |config| {
+            RandomLabels::build(config).map(Into::into).map_err(text)
+        })
+        .register("warm_start", |config| WarmStart::build(config).map(Into::into).map_err(text));
 }

@@ -339,6 +339,7 @@ mod tests {
             tasks: vec!["test".to_owned()],
             continuing: false,
             reward_per_step_name: None,
+            supervised: false,
         })
     }
 

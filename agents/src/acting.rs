@@ -169,6 +169,7 @@ mod tests {
             tasks: vec!["test".to_owned()],
             continuing: false,
             reward_per_step_name: None,
+            supervised: false,
         };
         FrameStacks::new(&spec, 2)
     }

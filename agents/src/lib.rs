@@ -1,6 +1,7 @@
 //! Networks, replay and agents.
 
 pub mod acting;
+pub mod classifier;
 pub mod double_dqn;
 pub mod networks;
 pub mod replay;
@@ -20,5 +21,6 @@ pub fn register(plugins: &mut Plugins) {
         .register("vit", |config| networks::Vit::build(config).map_err(text));
     plugins
         .agents
+        .register("classifier", |config| classifier::Factory::build(config).map_err(text))
         .register("double_dqn", |config| double_dqn::Factory::build(config).map_err(text));
 }

@@ -37,6 +37,7 @@ fn spec([channels, height, width]: [usize; 3], plan: NetworkPlan) -> NetworkSpec
         tasks: vec!["test".to_owned()],
         continuing: false,
         reward_per_step_name: None,
+        supervised: false,
     };
     NetworkSpec::new(&env, plan)
 }
@@ -122,7 +123,7 @@ fn for_each_model(mut check: impl FnMut(&str, &Model, [usize; 3])) {
 #[test]
 fn every_kind_builds_by_default_and_refuses_unknown_settings() {
     assert_eq!(plugins().networks.iter().count(), 6);
-    assert_eq!(plugins().agents.iter().count(), 1);
+    assert_eq!(plugins().agents.iter().count(), 2);
     check_settings(&plugins().networks);
     check_settings(&plugins().agents);
 }

@@ -40,6 +40,12 @@ pub trait AgentFactory: fmt::Debug {
     /// Bytes of main memory the agent's replay takes.
     fn replay_bytes(&self, env: &EnvSpec) -> u64;
 
+    /// True if it learns from the right actions that a [supervised](EnvSpec::supervised) environment
+    /// tells, and fits no other; by default it learns from rewards, and fits those others alone.
+    fn is_supervised(&self) -> bool {
+        false
+    }
+
     /// Builds the agent.
     fn build(&self, context: AgentContext<'_>) -> Result<Box<dyn Agent>>;
 }

@@ -53,6 +53,7 @@ fn learner(root: u64) -> Learner {
         tasks: vec!["test".to_owned()],
         continuing: false,
         reward_per_step_name: None,
+        supervised: false,
     };
     let spec = NetworkSpec::new(&env, NetworkPlan::default());
     let mut stream = Seeds::new(root).stream("network");

@@ -57,6 +57,9 @@ pub struct EnvSpec {
     /// What an observation's optimal action is worth: `Some("accuracy")` where the mean reward per
     /// step is a classification accuracy; the name under which evaluation reports it.
     pub reward_per_step_name: Option<&'static str>,
+    /// True if every step tells the right action ([`Step::right_action`]) and what comes next does not
+    /// depend on actions: for agents that learn from answers instead of rewards, and for no others.
+    pub supervised: bool,
 }
 
 /// One step's outcome. Every field is about the decision just taken.
@@ -82,6 +85,9 @@ pub struct Step {
     pub game_goes_on: bool,
     /// Which of [`EnvSpec::tasks`] this step was played in.
     pub task: u32,
+    /// The action that would have been right, below the number of actions: the image's label.
+    /// `Some` in every step where [`EnvSpec::supervised`], `None` elsewhere.
+    pub right_action: Option<u32>,
 }
 
 impl Step {

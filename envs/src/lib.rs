@@ -1,4 +1,4 @@
-//! Environments of pliant: all Atari games and the classification MDPs, vectorised, without tensors.
+//! Environments of pliant: all Atari games, the classification MDPs and supervised tasks, vectorised, without tensors.
 //!
 //! [`Env`](env::Env) is one environment, [`EnvFactory`](env::EnvFactory) a checked configuration that
 //! makes them, [`VectorEnv`](vector::VectorEnv) many of them over worker threads.
@@ -11,6 +11,7 @@ mod folders;
 #[cfg(feature = "gymnasium")]
 pub mod gymnasium;
 mod state;
+pub mod supervised;
 pub mod vector;
 
 #[cfg(test)]

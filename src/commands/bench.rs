@@ -12,7 +12,7 @@ use crate::{
         learner, probe,
     },
     cli::{BenchArgs, BenchEnvArgs, BenchLearnerArgs, BenchProbeArgs},
-    config::{self, KindTable},
+    config::{self, KindTable, Options},
     experiment,
     failure::{Failure, Outcome},
     sinks::Progress,
@@ -46,9 +46,26 @@ fn bench_env(args: &BenchEnvArgs, plugins: &Plugins) -> Outcome {
 const SOON: [&str; 3] =
     ["agent.update_every_agent_steps=1", "agent.learning_starts=512", "agent.replay_capacity=4096"];
 
+/// Those of these `agent.KEY=VALUE` that the configured kind of agent has.
+fn settings_of_the_agent(
+    options: &Options,
+    settings: &[&str],
+    plugins: &Plugins,
+) -> Outcome<Vec<String>> {
+    let layers = config::layers(options).map_err(Failure::Input)?;
+    let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
+    let kind = plugins.agents.get(&config.agent.kind).map_err(Failure::Input)?;
+    let is_known = |setting: &&&str| {
+        let mut names = kind.parameters.iter().map(|parameter| &parameter.name);
+        names.any(|name| setting.starts_with(&format!("agent.{name}=")))
+    };
+    Ok(settings.iter().filter(is_known).map(|setting| (*setting).to_owned()).collect())
+}
+
 fn bench_learner(args: &BenchLearnerArgs, plugins: &Plugins) -> Outcome {
     let mut options = args.config.options();
-    options.set.splice(0..0, SOON.map(str::to_owned));
+    let known = settings_of_the_agent(&options, &SOON, plugins)?;
+    options.set.splice(0..0, known);
     let layers = config::layers(&options).map_err(Failure::Input)?;
     let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
     let mut without = config.clone();
@@ -72,7 +89,8 @@ const ENOUGH: [&str; 3] = [
 
 fn bench_probe(args: &BenchProbeArgs, plugins: &Plugins) -> Outcome {
     let mut options = args.config.options();
-    options.set.splice(0..0, ENOUGH.map(str::to_owned));
+    let known = settings_of_the_agent(&options, &ENOUGH, plugins)?;
+    options.set.splice(0..0, known);
     let layers = config::layers(&options).map_err(Failure::Input)?;
     let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
     if config.probes.is_empty() {

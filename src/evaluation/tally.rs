@@ -113,6 +113,7 @@ mod tests {
             tasks: vec!["test".to_owned()],
             continuing,
             reward_per_step_name: None,
+            supervised: false,
         };
         Tally::new(section, &spec, count)
     }

@@ -48,7 +48,12 @@ pub fn succeeds(folder: &Path, args: &[&str]) {
 }
 
 /// `train PRESET` on the CPU with settings that make it a run of a few seconds, and `extra` arguments.
-fn short<'a>(preset: &'a str, out: &'a str, set: &[&'a str], extra: &[&'a str]) -> Vec<&'a str> {
+pub fn short<'a>(
+    preset: &'a str,
+    out: &'a str,
+    set: &[&'a str],
+    extra: &[&'a str],
+) -> Vec<&'a str> {
     let mut args = vec!["train", preset, "--out", out, "--device", "cpu"];
     args.extend(set.iter().flat_map(|setting| ["--set", *setting]));
     args.extend(extra);

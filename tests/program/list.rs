@@ -55,7 +55,12 @@ fn one_kind_of_any_family_is_shown_alone() {
     let cases = [
         ("envs", "atari"),
         ("envs", "continual_atari"),
+        ("envs", "random_labels"),
+        ("envs", "permuted_inputs"),
+        ("envs", "class_incremental"),
+        ("envs", "warm_start"),
         ("networks", "nature"),
+        ("agents", "classifier"),
         ("agents", "double_dqn"),
         ("optimizers", "adam"),
         ("interventions", "layer_norm"),

@@ -17,5 +17,6 @@ mod reproducible;
 mod resume;
 mod seeds;
 mod study;
+mod supervised;
 mod trouble;
 mod video;

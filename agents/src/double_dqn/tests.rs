@@ -80,6 +80,7 @@ fn spec() -> EnvSpec {
         tasks: vec!["test".to_owned()],
         continuing: false,
         reward_per_step_name: None,
+        supervised: false,
     }
 }
 

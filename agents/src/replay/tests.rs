@@ -18,6 +18,7 @@ fn spec(frame_stack: usize, stack_padding: StackPadding) -> EnvSpec {
         tasks: vec!["test".to_owned()],
         continuing: false,
         reward_per_step_name: None,
+        supervised: false,
     }
 }
 

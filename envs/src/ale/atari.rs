@@ -188,6 +188,7 @@ impl Atari {
             lives: outcome.status.lives,
             game_goes_on: terminated && !is_game_over && self.config.continue_after_life_loss,
             task: 0,
+            right_action: None,
         }
     }
 }

@@ -75,6 +75,7 @@ fn spec(config: &AtariConfig, task: String, actions: &[u32]) -> EnvSpec {
         tasks: vec![task],
         continuing: false,
         reward_per_step_name: None,
+        supervised: false,
     }
 }
 

@@ -77,6 +77,7 @@ impl ClassificationFactory {
             tasks: vec![format!("{} {}", config.dataset.name(), config.reward.name())],
             continuing: true,
             reward_per_step_name: config.reward.reward_per_step_name(),
+            supervised: false,
         };
         Ok(Self { training, evaluation, config, spec })
     }
@@ -240,7 +241,7 @@ impl Env for Classification {
 }
 
 /// A grey image or three planes of colour, for people.
-fn picture(shape: FrameShape, image: &[u8]) -> Picture {
+pub(crate) fn picture(shape: FrameShape, image: &[u8]) -> Picture {
     let pixels = shape.height * shape.width;
     let planes = [0, 1, 2].map(|plane| &image[plane.min(shape.channels - 1) * pixels..]);
     let rgb = (0..pixels).flat_map(|at| planes.map(|plane| plane[at])).collect();

@@ -13,6 +13,7 @@ mod values;
 
 pub use dataset::{Dataset, Split};
 pub use fetch::{FetchOptions, fetch};
+pub(crate) use mdp::picture;
 pub use mdp::{ClassificationConfig, ClassificationFactory};
 pub use names::{DatasetName, data_folder};
 pub use rules::RewardRule;

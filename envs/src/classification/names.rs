@@ -58,7 +58,7 @@ impl DatasetName {
     }
 
     /// The checksums of one split's files, as `(what, sha256)`.
-    pub(super) fn checksums(self, split: Split) -> impl Iterator<Item = (String, String)> {
+    pub(crate) fn checksums(self, split: Split) -> impl Iterator<Item = (String, String)> {
         let row = move |file: &DataFile| {
             (format!("{} {} sha256", self.name(), file.name), file.sha256.to_owned())
         };

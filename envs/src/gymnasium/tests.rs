@@ -22,6 +22,7 @@ impl Counter {
             tasks: vec!["counter".to_owned()],
             continuing: false,
             reward_per_step_name: None,
+            supervised: false,
         };
         Box::new(Self { spec, steps: 0 })
     }

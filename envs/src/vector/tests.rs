@@ -107,6 +107,7 @@ fn vector(num_envs: usize, threads: usize) -> VectorEnv {
         tasks: vec!["test".to_owned()],
         continuing: false,
         reward_per_step_name: None,
+        supervised: false,
     };
     VectorEnv::new(Arc::new(Factory(spec, Arc::default())), Role::Training, num_envs, threads)
         .expect("a vector")

@@ -39,6 +39,7 @@ pub fn env([channels, height, width]: [usize; 3]) -> EnvSpec {
         tasks: vec!["test".to_owned()],
         continuing: false,
         reward_per_step_name: None,
+        supervised: false,
     }
 }
 
