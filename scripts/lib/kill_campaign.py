@@ -140,9 +140,9 @@ class Campaign:
         while True:
             process = self.start(args)
             if done < kills:
-                struck = self.strike(process, run, seconds)
-                done += 1
-                in_checkpoint += struck
+                has_struck, in_one = self.strike(process, run, seconds)
+                done += has_struck
+                in_checkpoint += in_one
             code = process.wait()
             self.strikes = done
             if self.finished(run):
@@ -155,7 +155,8 @@ class Campaign:
             args = ["resume", run] if begun else ["train", *settings(task), "--out", run]
 
     def strike(self, process, run, seconds):
-        """Waits for a random time or for a checkpoint being written, then strikes; true if in one."""
+        """Waits for a random time or for a checkpoint being written, then strikes. Whether it came before the run
+        ended by itself, and whether it hit a checkpoint."""
         aside = run / "checkpoints"
         until = time.monotonic() + self.random.uniform(0, 0.6 * seconds)
         if self.random.random() < 0.5:
@@ -169,27 +170,29 @@ class Campaign:
             until = time.monotonic() + moment
         while process.poll() is None and time.monotonic() < until:
             time.sleep(0.001)
+        if process.poll() is not None:
+            return False, False
         if self.disk:
             return self.fill_disk(process, run)
-        if process.poll() is None:
-            process.send_signal(getattr(signal, f"SIG{self.how}"))
-        process.wait()
-        return any(aside.glob(".*.new"))
+        process.send_signal(getattr(signal, f"SIG{self.how}"))
+        code = process.wait()
+        return self.how != "KILL" or code < 0, any(aside.glob(".*.new"))
 
     def fill_disk(self, process, run):
-        """Leaves some kilobytes of space until the run ends; true if a checkpoint could not be written."""
+        """Leaves some kilobytes of space until the run ends. Whether that ended it, and at a checkpoint."""
         free = shutil.disk_usage(self.disk).free
         filler = self.disk / "filler"
         with open(filler, "wb") as file:
             os.posix_fallocate(file.fileno(), 0, max(free - self.random.randint(0, 200_000), 1))
-        process.wait()
+        code = process.wait()
         filler.unlink()
         if any(run.glob("checkpoints/.*.new")):
             self.give_up(f"{run}: half a checkpoint takes space of a full disk")
         try:
-            return "cannot write checkpoint" in json.loads((run / "status.json").read_text())["error"]
-        except (FileNotFoundError, TypeError):
-            return False
+            error = json.loads((run / "status.json").read_text())["error"] or ""
+        except FileNotFoundError:
+            error = ""
+        return code != 0, "cannot write checkpoint" in error
 
     def finished(self, run):
         try:
