@@ -104,7 +104,7 @@ fn remove_leftovers(folder: &Path) {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let is_leftover =
-            name.starts_with('.') && (name.ends_with(".new") || name.ends_with(".old"));
+            name.starts_with('.') && [".new", ".old", ".gone"].iter().any(|end| name.ends_with(end));
         if is_leftover && !needed.contains(&entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
@@ -123,6 +123,9 @@ fn prune(folder: &Path, keep: usize) {
         let _ = Manifest::remove(older, REPLAY);
     }
     for old in all.iter().skip(keep) {
-        let _ = fs::remove_dir_all(old);
+        // Out of the row first: half of one, left by a process that was killed, would count as damaged.
+        let name = old.file_name().unwrap_or_default().to_string_lossy();
+        let gone = old.with_file_name(format!(".{}.gone", name.trim_start_matches('.')));
+        let _ = fs::rename(old, &gone).and_then(|()| fs::remove_dir_all(&gone));
     }
 }

@@ -164,7 +164,9 @@ fn a_checkpoint_that_was_being_replaced_still_counts() {
 #[test]
 fn what_was_left_to_do_is_done() {
     let folder = written(&[1, 2, 3], 3);
-    fs::create_dir(folder.path().join(".4.new")).expect("writable");
+    for name in [".4.new", ".0.gone"] {
+        fs::create_dir(folder.path().join(name)).expect("writable");
+    }
     Writer::new(folder.path().to_owned(), 2).tidy();
     assert_eq!(names(folder.path()), ["2", "3"]);
     assert!(read(&folder.path().join("2")).is_ok() && read(&folder.path().join("3")).is_ok());
