@@ -260,14 +260,40 @@ impl Probes {
         subject: &Subject<'_>,
         metrics: &mut Metrics,
     ) -> Result<()> {
+        for Installed { probe, is_due, .. } in &mut self.0 {
+            *is_due |= probe.every().is_due(before, subject.clock);
+        }
+        if self.0.iter().all(|installed| !installed.is_due) {
+            return Ok(());
+        }
+        let there = subject.data.len();
+        let mut due = StateDict::default();
+        if self.0.iter().any(|one| one.is_due && there >= one.probe.needs()) {
+            self.save(&mut due); // nothing where all of them wait for data
+        }
+        let mut measured = Metrics::default();
+        if self.measure_all_due(before, subject, &mut measured)? {
+            metrics.append(measured);
+        } else {
+            self.load(&due)?; // all of them are made again, or some would be told of twice
+        }
+        Ok(())
+    }
+
+    /// False if it was stopped before its end.
+    fn measure_all_due(
+        &mut self,
+        before: &Clock,
+        subject: &Subject<'_>,
+        metrics: &mut Metrics,
+    ) -> Result<bool> {
         let there = subject.data.len();
         let mut is_finite = None;
         for Installed { label, area, probe, stream, is_due, .. } in &mut self.0 {
-            let came_due = probe.every().is_due(before, subject.clock);
-            *is_due |= came_due;
             if !*is_due {
                 continue;
             }
+            let came_due = probe.every().is_due(before, subject.clock);
             if there < probe.needs() {
                 if came_due {
                     let needs = probe.needs();
@@ -277,21 +303,21 @@ impl Probes {
                 continue;
             }
             if subject.watch.is_stopped() {
-                continue;
+                return Ok(false);
             }
             *is_due = false;
             if !*is_finite.get_or_insert_with(|| report_not_finite(subject.learner, metrics)) {
                 continue;
             }
-            let (begun, mut own) = (stream.clone(), Metrics::default());
+            let mut own = Metrics::default();
             match probe.measure(subject, stream, &mut own) {
                 Ok(()) => metrics.append(own.renamed(&area.0, &area.1)),
-                Err(Error::Stopped) => (*stream, *is_due) = (begun, true),
+                Err(Error::Stopped) => return Ok(false),
                 Err(Error::Torch(error)) => report_failure(label, &error.to_string(), metrics),
                 Err(error) => return Err(Error::Invalid(format!("{label}: {error}"))),
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

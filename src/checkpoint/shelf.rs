@@ -103,8 +103,8 @@ fn remove_leftovers(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let is_leftover =
-            name.starts_with('.') && [".new", ".old", ".gone"].iter().any(|end| name.ends_with(end));
+        let is_leftover = name.starts_with('.')
+            && [".new", ".old", ".gone"].iter().any(|end| name.ends_with(end));
         if is_leftover && !needed.contains(&entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
