@@ -37,11 +37,21 @@ pub fn write(
     before: StateDict,
     failed: &FailedUpdate,
 ) -> Outcome<PathBuf> {
-    let path = run.failures().join(failed.found.update.to_string());
-    let written = write_files(run, &path, clock, wall_s, before, failed);
+    let name = failed.found.update.to_string();
+    let (path, aside) = (run.failures().join(&name), run.failures().join(format!(".{name}.new")));
+    let written = write_files(run, &aside, clock, wall_s, before, failed);
+    let written = written.and_then(|()| put(&aside, &path).map_err(|error| error.to_string()));
     written
         .map_err(|error| Failure::while_doing(format!("cannot write {}", path.display()), error))?;
     Ok(path)
+}
+
+/// In the place of what was there.
+fn put(aside: &Path, path: &Path) -> std::io::Result<()> {
+    if path.exists() {
+        fs::remove_dir_all(path)?;
+    }
+    fs::rename(aside, path)
 }
 
 /// `found.json` comes last: what has none is no dump.

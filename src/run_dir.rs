@@ -185,6 +185,21 @@ impl RunDirectory {
         Self(media).write(name, bytes)
     }
 
+    /// Keeps a settings file of the run under another name, `NAME.toml`, or `NAME-2.toml`, .. where that is another's.
+    pub fn keep(&self, file: &Path, name: &str) -> Outcome {
+        let failed = |error| Failure::while_doing(format!("cannot keep {}", file.display()), error);
+        let text = fs::read(file).map_err(failed)?;
+        let numbered = (2..).map(|number| format!("{name}-{number}.toml"));
+        for name in std::iter::once(format!("{name}.toml")).chain(numbered) {
+            match fs::read(self.0.join(&name)) {
+                Ok(there) if there == text => break,
+                Ok(_) => {}
+                Err(_) => return self.write(&name, &text),
+            }
+        }
+        Ok(())
+    }
+
     /// Writes a file of the run, all of it or nothing.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Outcome {
         write_whole(&self.0.join(name), bytes)

@@ -34,15 +34,20 @@ mod evaluating;
 mod failing;
 mod measuring;
 mod outputs;
+mod owed;
 
 use failing::Unfinished;
 pub use outputs::{Outputs, Position};
+use owed::Owed;
 
 /// The name of the last evaluation.
 pub const AFTER_TRAINING: &str = "after training";
 
 /// Where a checkpoint keeps the [`Position`] of the outputs.
 const POSITION: &str = "outputs";
+
+/// Where it keeps what is [`Owed`].
+const OWED: &str = "owed";
 
 /// What a run came to.
 #[derive(Debug)]
@@ -78,6 +83,8 @@ pub struct Runner {
     is_restored: bool,
     /// Where an update failed.
     unfinished: Option<Unfinished>,
+    /// Where a stop came.
+    owed: Owed,
     stop: Arc<AtomicBool>,
 }
 
@@ -116,6 +123,7 @@ impl Runner {
             reward: None,
             is_restored: false,
             unfinished: None,
+            owed: Owed::default(),
             stop,
         })
     }
@@ -124,18 +132,32 @@ impl Runner {
     pub fn train(mut self, outputs: Outputs) -> Outcome<Summary> {
         self.outputs = outputs;
         let result = failure::catch(|| {
-            self.write_status(State::Running, None)?;
-            let evaluations = if self.is_restored { Vec::new() } else { self.begin()? };
-            if self.clock == Clock::default() && self.is_stopped() {
-                // Its first evaluation may be cut short; without a checkpoint the run will begin again.
-                return Ok(self.summary(State::Stopped, evaluations));
+            if self.is_restored {
+                self.take_over()?;
             }
-            self.train_on(evaluations)
+            self.write_status(State::Running, None)?;
+            let evaluations = if self.is_restored { Some(Vec::new()) } else { self.begin()? };
+            match evaluations {
+                // Without a checkpoint the run will begin again.
+                None => Ok(self.summary(State::Stopped, Vec::new())),
+                Some(evaluations) => self.train_on(evaluations),
+            }
         });
         self.close(result)
     }
 
-    fn begin(&mut self) -> Outcome<Vec<(String, Evaluation)>> {
+    /// Does what follows from a checkpoint that a run goes on from, before it says that it does.
+    fn take_over(&mut self) -> Outcome {
+        self.checkpoints.tidy();
+        if self.outputs.are_ahead() {
+            self.write_checkpoint()?; // says so
+            self.checkpoints.wait().map_err(Failure::Run)?;
+        }
+        Ok(())
+    }
+
+    /// `None` if a stop cut the first evaluation short.
+    fn begin(&mut self) -> Outcome<Option<Vec<(String, Evaluation)>>> {
         let seeds = self.experiment.seeds;
         let count = self.experiment.config.run.num_envs;
         let env_seeds: Vec<u64> = (0..count).map(|i| seeds.seed(&format!("env/{i}"))).collect();
@@ -145,49 +167,43 @@ impl Runner {
         self.task.record_name(&self.experiment.factory.spec().tasks, &mut metrics);
         self.write_metrics(&metrics)?;
         if !self.experiment.config.eval.before_training {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
         self.outputs.progress.println("evaluating a random policy and the untrained agent");
         let random = ("random policy".to_owned(), self.evaluate_random()?);
-        let before = self.evaluate()?.rows("before training");
-        Ok(std::iter::once(random).chain(before).collect())
+        let before = self.evaluate()?;
+        Ok(before
+            .map(|before| std::iter::once(random).chain(before.rows("before training")).collect()))
     }
 
     fn train_on(&mut self, mut evaluations: Vec<(String, Evaluation)>) -> Outcome<Summary> {
         if self.is_restored {
-            self.checkpoints.tidy();
+            // Probes that the run did not have yet, too.
+            self.owed.measure_since.get_or_insert(self.clock);
         }
-        if self.outputs.are_ahead() {
-            self.write_checkpoint()?; // says so
-        }
-        if self.is_restored {
-            // A measurement that a stop interrupted is made now.
-            let mut metrics = Metrics::default();
-            self.measure(&self.clock.clone(), &mut metrics)?;
-            self.write_metrics(&metrics)?;
-        }
+        self.settle()?;
         self.finish_step()?;
         while self.clock.frames < self.experiment.config.run.budget_frames && !self.is_stopped() {
             self.step()?;
         }
-        let is_finished = self.clock.frames >= self.experiment.config.run.budget_frames;
-        let mut state = if is_finished { State::Finished } else { State::Stopped };
+        let is_at_end = self.clock.frames >= self.experiment.config.run.budget_frames;
         // What was gathered since the last log goes into the checkpoint of a stopped run: a row now would be one
         // that the run which never stopped does not have.
-        if is_finished && self.last_log.0 != self.clock {
-            self.log()?;
+        if is_at_end && self.last_log.0 != self.clock {
+            self.owed.log = true;
+            self.settle()?;
         }
+        let is_finished = is_at_end && self.owed.is_nothing();
+        let mut state = if is_finished { State::Finished } else { State::Stopped };
         if self.last_checkpoint != Some(self.clock) {
             self.write_checkpoint()?;
         }
         self.checkpoints.wait().map_err(Failure::Run)?;
         if state == State::Finished && self.experiment.config.eval.after_training {
             self.outputs.progress.println("evaluating the trained agent");
-            let after = self.evaluate()?;
-            if self.is_stopped() {
-                state = State::Stopped; // it was cut short, and is made when the run goes on
-            } else {
-                evaluations.extend(after.rows(AFTER_TRAINING));
+            match self.evaluate()? {
+                None => state = State::Stopped, // it is made when the run goes on
+                Some(after) => evaluations.extend(after.rows(AFTER_TRAINING)),
             }
         }
         Ok(self.summary(state, evaluations))
@@ -218,7 +234,7 @@ impl Runner {
         agent.observe(&actions, batch);
         let steps = batch.steps.clone();
         self.count(&steps, &mut metrics);
-        self.do_what_is_due(&before, metrics)
+        self.do_what_is_due(&before, &metrics)
     }
 
     fn count(&mut self, steps: &[Step], metrics: &mut Metrics) {
@@ -228,23 +244,12 @@ impl Runner {
         self.task.observe(steps, &self.experiment.factory.spec().tasks, metrics);
     }
 
-    fn do_what_is_due(&mut self, before: &Clock, mut metrics: Metrics) -> Outcome {
-        let now = self.clock;
-        let config = &self.experiment.config;
-        let is_due = |every_frames| Every::Frames(every_frames).is_due(before, &now);
-        let (log, eval, save) = (
-            is_due(config.log.every_frames),
-            is_due(config.eval.every_frames),
-            is_due(config.checkpoint.every_frames) || self.is_checkpoint_late(),
-        );
-        self.measure(before, &mut metrics)?;
-        self.write_metrics(&metrics)?;
-        if log {
-            self.log()?;
-        }
-        if eval && now.frames < self.experiment.config.run.budget_frames {
-            self.evaluate()?;
-        }
+    fn do_what_is_due(&mut self, before: &Clock, metrics: &Metrics) -> Outcome {
+        let every = Every::Frames(self.experiment.config.checkpoint.every_frames);
+        let save = every.is_due(before, &self.clock) || self.is_checkpoint_late();
+        self.owed = Owed::since(before, &self.clock, &self.experiment.config);
+        self.write_metrics(metrics)?;
+        self.settle()?;
         if save {
             self.write_checkpoint()?;
         }
@@ -305,6 +310,7 @@ impl Runner {
         let mut state = StateDict::default();
         self.save(&mut state);
         state.put(POSITION, &self.outputs.position(&self.clock));
+        state.put(OWED, &self.owed);
         state.check()?;
         let agent = self.experiment.agent.as_ref();
         let section = &self.experiment.config.checkpoint;
@@ -350,6 +356,7 @@ impl Runner {
             .and_then(|()| state.load_part("train", &mut self.episodes))
             .and_then(|()| state.load_part("tasks", &mut self.task))
             .map_err(|error| failed(&error))?;
+        self.owed = state.get(OWED).map_err(|error| failed(&error))?;
         let (made, counted) = (experiment.agent.learner().updates, loaded.clock.updates);
         if made != counted {
             return Err(failed(&format!("its clock has {counted} updates, its agent {made}")));
@@ -371,7 +378,7 @@ impl Runner {
     fn close(mut self, result: Outcome<Summary>) -> Outcome<Summary> {
         let status = self.shown();
         self.outputs.progress.finish(&self.clock, &status);
-        let flushed = self.write_outcome(result.is_ok()).and_then(|()| self.outputs.flush());
+        let flushed = self.write_outcome(&result).and_then(|()| self.outputs.flush());
         let (state, error) = match &result {
             Ok(summary) => (summary.state, None),
             Err(error) => (State::Failed, Some(error.to_string())),
@@ -380,8 +387,13 @@ impl Runner {
         result.and_then(|summary| flushed.and(written).map(|()| summary))
     }
 
-    fn write_outcome(&mut self, done: bool) -> Outcome {
-        let outcome = if done { tensorboard::Outcome::Done } else { tensorboard::Outcome::Failed };
+    /// A stopped run has come to none yet.
+    fn write_outcome(&mut self, result: &Outcome<Summary>) -> Outcome {
+        let outcome = match result {
+            Ok(Summary { state: State::Finished, .. }) => tensorboard::Outcome::Done,
+            Ok(_) => return Ok(()),
+            Err(_) => tensorboard::Outcome::Failed,
+        };
         if let Some(sink) = &mut self.outputs.tensorboard {
             sink.write_outcome(&self.clock, outcome)?;
         }

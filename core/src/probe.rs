@@ -251,7 +251,8 @@ impl Probes {
     /// Runs those that came due since an earlier reading of the clock, and those that have waited.
     /// Where a parameter or a moment of the optimiser is not a finite number none measures; the metrics
     /// say which. Nor does what libtorch cannot compute (the eigenvalues of numbers that are too large)
-    /// end a run: `probe/failed` says what. What somebody [stops](Watch::is_stopped) stays due.
+    /// end a run: `probe/failed` says what. If somebody [stops](Watch::is_stopped) it, false: all of them are
+    /// due as before, and nothing has been measured.
     ///
     /// The tags of a second probe of a kind begin with `KIND_2`.
     pub fn measure_due(
@@ -259,12 +260,12 @@ impl Probes {
         before: &Clock,
         subject: &Subject<'_>,
         metrics: &mut Metrics,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         for Installed { probe, is_due, .. } in &mut self.0 {
             *is_due |= probe.every().is_due(before, subject.clock);
         }
         if self.0.iter().all(|installed| !installed.is_due) {
-            return Ok(());
+            return Ok(true);
         }
         let there = subject.data.len();
         let mut due = StateDict::default();
@@ -272,12 +273,13 @@ impl Probes {
             self.save(&mut due); // nothing where all of them wait for data
         }
         let mut measured = Metrics::default();
-        if self.measure_all_due(before, subject, &mut measured)? {
+        let is_whole = self.measure_all_due(before, subject, &mut measured)?;
+        if is_whole {
             metrics.append(measured);
         } else {
             self.load(&due)?; // all of them are made again, or some would be told of twice
         }
-        Ok(())
+        Ok(is_whole)
     }
 
     /// False if it was stopped before its end.

@@ -81,13 +81,20 @@ pub fn run(
     if let Some(loaded) = from.checkpoint() {
         runner.restore(loaded)?; // before anything in the run directory is changed
     }
+    let former = directory.path().join("config.toml");
+    if !matches!(from, From::New) {
+        is_changed = std::fs::read(&former).is_ok_and(|it| it != config.to_toml().as_bytes());
+    }
+    let outputs = outputs(&config, directory, from, is_changed)?;
     if !matches!(from, From::New) {
         warn_of_differences(directory.provenance().as_ref(), &provenance);
-        is_changed = keep_former(directory, &config, from.updates())?;
+        if is_changed {
+            directory.keep(&former, &format!("config-until-{}", from.updates()))?;
+        }
         directory.write("config.toml", config.to_toml().as_bytes())?;
         directory.add_provenance(provenance)?;
     }
-    let summary = runner.train(outputs(&config, directory, from, is_changed)?)?;
+    let summary = runner.train(outputs)?;
     report(&summary, directory, &config, evaluation_data);
     Ok(())
 }
@@ -109,18 +116,6 @@ fn warn_of_differences(last: Option<&Provenance>, now: &Provenance) {
             differing.join(", ")
         );
     }
-}
-
-/// Where a run goes on with other settings, the former ones stay as `config-until-UPDATES.toml`. True if so.
-fn keep_former(directory: &RunDirectory, config: &Config, updates: u64) -> Outcome<bool> {
-    let former = directory.path().join("config.toml");
-    let former = std::fs::read(&former).map_err(|error| {
-        Failure::while_doing(format!("cannot read {}", former.display()), error)
-    })?;
-    if former == config.to_toml().as_bytes() {
-        return Ok(false);
-    }
-    directory.write(&format!("config-until-{updates}.toml"), &former).map(|()| true)
 }
 
 /// Says what the budget is too small for: learning at all, or single interventions. A step takes at least

@@ -7,7 +7,7 @@ use std::{
     io,
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -54,10 +54,10 @@ impl Ended {
     /// `finished`, `stopped`, `failed` or `not begun`.
     pub fn state(&self) -> &'static str {
         match self.status.as_ref().map(|status| status.state) {
+            _ if self.error.is_some() => "failed",
             Some(State::Finished) => "finished",
-            Some(State::Stopped) => "stopped",
-            None if self.error.is_none() => "not begun",
-            _ => "failed",
+            Some(_) => "stopped",
+            None => "not begun",
         }
     }
 }
@@ -121,15 +121,24 @@ pub fn run_all(
 struct Fleet<'a> {
     program: &'a Path,
     waiting: VecDeque<(usize, &'a Job)>,
-    under_way: Vec<(usize, &'a Job, Child)>,
+    under_way: Vec<UnderWay<'a>>,
     ended: Vec<Option<Ended>>,
+}
+
+struct UnderWay<'a> {
+    index: usize,
+    job: &'a Job,
+    child: Child,
+    /// What the run said of itself before.
+    before: Option<Status>,
 }
 
 impl<'a> Fleet<'a> {
     fn start(&mut self, index: usize, job: &'a Job, progress: &Progress) {
         progress.println(&format!("{}: begins", job.name));
+        let before = status(&job.run);
         match start(self.program, job) {
-            Ok(child) => self.under_way.push((index, job, child)),
+            Ok(child) => self.under_way.push(UnderWay { index, job, child, before }),
             Err(error) => {
                 let error = format!("cannot be started: {error}");
                 progress.println(&format!("{}: {error}", job.name));
@@ -141,29 +150,26 @@ impl<'a> Fleet<'a> {
     /// Takes out those that ended. One that was told to stop so early that there is no run never began.
     fn reap(&mut self, progress: &Progress, is_told: bool) {
         let mut left = Vec::new();
-        for (index, job, mut child) in self.under_way.drain(..) {
-            let (code, signal) = match child.try_wait() {
+        for mut one in self.under_way.drain(..) {
+            let code = match one.child.try_wait() {
                 Ok(None) => {
-                    left.push((index, job, child));
+                    left.push(one);
                     continue;
                 }
-                Ok(Some(code)) => (code.to_string(), code.signal()),
-                Err(error) => (error.to_string(), None),
+                Ok(Some(code)) => Ok(code),
+                Err(error) => Err(error.to_string()),
             };
-            let mut ended = how_it_ended(job, &code);
-            if is_told && ended.status.is_none() && signal == Some(Signal::TERM.as_raw()) {
-                ended = Ended::default();
-            }
+            let ended = how_it_ended(&one, &code, is_told);
             let said = ended.error.clone().unwrap_or_else(|| ended.state().to_owned());
-            progress.println(&format!("{}: {said}", job.name));
-            self.ended[index] = Some(ended);
+            progress.println(&format!("{}: {said}", one.job.name));
+            self.ended[one.index] = Some(ended);
         }
         self.under_way = left;
     }
 
     /// Asks those under way to stop. One that ended meanwhile cannot be asked.
     fn stop(&self) {
-        for (_, _, child) in &self.under_way {
+        for UnderWay { child, .. } in &self.under_way {
             if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
                 let _ = kill_process(pid, Signal::TERM);
             }
@@ -190,19 +196,36 @@ fn log_file(run: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn how_it_ended(job: &Job, code: &str) -> Ended {
-    let status = RunDirectory::open(&job.run).ok().and_then(|run| run.status());
-    let error = match &status {
-        Some(Status { state: State::Finished | State::Stopped, .. }) => None,
-        Some(Status { error: Some(error), .. }) => Some(error.clone()),
-        _ => Some(format!("{code}; see {}", log_file(&job.run).display())),
+/// By its exit code and, where it is not from before, what the run says of itself. `is_told`: it was asked to stop.
+fn how_it_ended(one: &UnderWay<'_>, code: &Result<ExitStatus, String>, is_told: bool) -> Ended {
+    let status = status(&one.job.run);
+    let see = |code: &str| Some(format!("{code}; see {}", log_file(&one.job.run).display()));
+    let is_own = status != one.before;
+    let error = match (code, &status) {
+        (Err(error), _) => see(error),
+        (Ok(code), Some(Status { state: State::Finished | State::Stopped, .. }))
+            if code.success() =>
+        {
+            None
+        }
+        // So early that it has changed nothing.
+        (Ok(code), _) if is_told && code.signal() == Some(Signal::TERM.as_raw()) => None,
+        (Ok(code), Some(Status { state: State::Failed, error: Some(error), .. }))
+            if is_own && !code.success() =>
+        {
+            Some(error.clone())
+        }
+        (Ok(code), _) => see(&code.to_string()),
     };
     Ended { status, error }
 }
 
 fn frames(run: &Path) -> u64 {
-    let status = RunDirectory::open(run).ok().and_then(|run| run.status());
-    status.map_or(0, |status| status.clock.frames)
+    status(run).map_or(0, |status| status.clock.frames)
+}
+
+fn status(run: &Path) -> Option<Status> {
+    RunDirectory::open(run).ok().and_then(|run| run.status())
 }
 
 #[cfg(test)]
@@ -252,6 +275,27 @@ mod tests {
         assert_eq!(std::fs::read_to_string(folder.path().join("bad.log")).expect("a log"), "why\n");
         let ended = run_all(Path::new("/no/such/program"), &failing, 1, &quiet, &go_on);
         assert!(ended[0].error.as_deref().is_some_and(|error| error.contains("cannot be started")));
+    }
+
+    /// A run that goes on still has the account of its former session.
+    #[test]
+    fn what_a_run_said_of_itself_before_is_not_how_it_ended() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for state in [State::Stopped, State::Failed] {
+            let error = (state == State::Failed).then(|| "an old one".to_owned());
+            let status = Status { state, error, ..Status::default() };
+            let run = folder.path().join("run");
+            std::fs::create_dir_all(&run).expect("writable");
+            std::fs::write(run.join("config.toml"), "").expect("writable");
+            let text = serde_json::to_string(&status).expect("plain data");
+            std::fs::write(run.join("status.json"), text).expect("writable");
+            let jobs = [job(folder.path(), "run", "exit 2")];
+            let go_on = AtomicBool::new(false);
+            let ended = run_all(Path::new("/bin/sh"), &jobs, 1, &Progress::quiet(), &go_on);
+            assert_eq!(ended[0].state(), "failed");
+            let error = ended[0].error.as_deref().expect("it failed");
+            assert!(error.contains("exit status: 2") && !error.contains("old"), "{error}");
+        }
     }
 
     #[test]

@@ -23,8 +23,9 @@ impl Runner {
     }
 
     /// Evaluates the agent on the present task, films it and records what came of it. A film that
-    /// cannot be made is told in a line: the run goes on without it.
-    pub(super) fn evaluate(&mut self) -> Outcome<Evaluated> {
+    /// cannot be made is told in a line: the run goes on without it. `None` if a stop cut it short, which is no
+    /// measurement: nothing is recorded.
+    pub(super) fn evaluate(&mut self) -> Outcome<Option<Evaluated>> {
         let (seeds, task) = (self.evaluation_seeds(), self.task.index());
         let steps = self.experiment.config.eval.video_steps;
         let mut film = GifFilm::default();
@@ -33,7 +34,7 @@ impl Runner {
         let evaluated = self.evaluator.evaluate(agent, &seeds, task, Some(&mut camera))?;
         let filmed = camera.finish();
         if self.is_stopped() {
-            return Ok(evaluated); // cut short: not a measurement
+            return Ok(None);
         }
         let mut metrics = Metrics::default();
         evaluated.record(self.evaluator.score_name(), &mut metrics);
@@ -46,7 +47,7 @@ impl Runner {
         }
         self.write_metrics(&metrics)?;
         self.outputs.flush()?;
-        Ok(evaluated)
+        Ok(Some(evaluated))
     }
 
     /// Puts a film into the run directory and among the metrics.

@@ -10,7 +10,7 @@ use pliant_core::{
 };
 use pliant_envs::vector::Batch;
 
-use super::Runner;
+use super::{Runner, owed::Owed};
 use crate::{
     failed_update,
     failure::{Failure, Outcome},
@@ -48,7 +48,9 @@ impl Runner {
     fn tell(&self, found: &NotFinite, kept: Outcome<String>) -> Failure {
         let run = self.directory.path().display();
         Failure::Run(match kept {
-            Err(error) => format!("{found}; and it could not be written down: {error}"),
+            Err(error) => {
+                format!("{found}; and not all that belongs to it could be written down: {error}")
+            }
             Ok(dump) => format!(
                 "{found}. It was taken back: a checkpoint from before it is in {run}/checkpoints, the update in \
                  {dump} (`pliant retry {run}` makes it once more). `pliant resume {run}` would meet it again; \
@@ -66,6 +68,7 @@ impl Runner {
             // A run that goes on fills its replay anew: it cannot draw the same again.
             self.experiment.agent.observe(&unfinished.actions, &unfinished.batch);
             self.count(&unfinished.batch.steps, &mut Metrics::default());
+            self.owed = Owed::since(&unfinished.before, &self.clock, &self.experiment.config);
         }
         self.write_checkpoint()?;
         self.checkpoints.wait().map_err(Failure::Run)?;
@@ -92,7 +95,7 @@ impl Runner {
             Ok(()) => {
                 agent.observe(&actions, &batch);
                 self.count(&batch.steps, &mut metrics);
-                self.do_what_is_due(&before, metrics)
+                self.do_what_is_due(&before, &metrics)
             }
             Err(Error::NotFinite(found)) => {
                 let kept = self.keep_failed_update(Unfinished { before, actions, batch }, &metrics);

@@ -11,8 +11,8 @@ use crate::{failure::Outcome, onlooker::Onlooker};
 const WORTH_A_WORD_S: f64 = 10.0;
 
 impl Runner {
-    /// Lets the probes that came due since `before` measure.
-    pub(super) fn measure(&mut self, before: &Clock, metrics: &mut Metrics) -> Outcome {
+    /// Lets the probes that came due since `before` measure; false if a stop came first.
+    pub(super) fn measure(&mut self, before: &Clock, metrics: &mut Metrics) -> Outcome<bool> {
         let (clock, started) = (self.clock, Instant::now());
         let agent = self.experiment.agent.as_ref();
         let watch = Onlooker { progress: &self.outputs.progress, stop: &self.stop };
@@ -23,7 +23,7 @@ impl Runner {
             clock: &clock,
             watch: &watch,
         };
-        self.experiment.probes.measure_due(before, &subject, metrics)?;
+        let is_whole = self.experiment.probes.measure_due(before, &subject, metrics)?;
         let took_s = started.elapsed().as_secs_f64();
         if took_s >= WORTH_A_WORD_S {
             let updates = clock.updates;
@@ -31,6 +31,6 @@ impl Runner {
                 .progress
                 .println(&format!("probes took {took_s:.0} s at update {updates}"));
         }
-        Ok(())
+        Ok(is_whole)
     }
 }

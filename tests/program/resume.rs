@@ -136,6 +136,13 @@ fn interventions_go_on_as_they_began_but_for_their_settings_and_the_former_ones_
     assert!(read("config-until-150.toml").contains("tau = 0.5"));
     let acted = read("metrics.csv").lines().filter(|line| line.contains(",redo/acted,")).count();
     assert_eq!(acted, 25, "every ten of 250 updates");
+    // From the same update once more, as a run that failed would: the first ones stay.
+    let config = read("config.toml");
+    fs::write(folder.path().join("run/config-until-250.toml"), "other").expect("writable");
+    let more = ["resume", "run", "--set", "run.budget_frames=1300", "--set", "log.every_frames=50"];
+    succeeds(folder.path(), &more);
+    assert_eq!(read("config-until-250.toml"), "other");
+    assert_eq!(read("config-until-250-2.toml"), config);
 }
 
 #[test]

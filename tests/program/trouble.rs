@@ -192,6 +192,25 @@ fn a_run_stopped_in_its_last_evaluation_makes_it_when_it_goes_on() {
     }
 }
 
+/// The log and a probe come due in the same step; all rows stand where they would.
+#[test]
+fn an_evaluation_that_a_stop_cuts_short_is_made_when_the_run_goes_on() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (whole, run) = (folder.path().join("whole"), folder.path().join("run"));
+    let extra = ["--set", "eval.steps=60000", "--set", "eval.before_training=false"];
+    let extra = [&extra[..], &["--probe", "units:batch_size=32,every_updates=50"]].concat();
+    succeeds(folder.path(), &short_mnist("whole", &extra));
+    let mut child = started(folder.path(), &short_mnist("run", &extra));
+    let rows = || fs::read_to_string(run.join("metrics.csv")).unwrap_or_default();
+    wait_until("the log of the step that evaluates", || rows().contains("\n800,800,"));
+    signal(&child, "TERM");
+    child.wait().expect("it ends");
+    assert!(!rows().contains("eval/"), "the signal came too late");
+    succeeds(folder.path(), &["resume", "run"]);
+    assert_equal(&whole, &run);
+    assert!(rows().contains(",eval/accuracy,"));
+}
+
 #[test]
 fn a_finished_run_that_was_killed_before_it_could_say_so_measures_its_end_once() {
     let folder = tempfile::tempdir().expect("a temporary folder");
