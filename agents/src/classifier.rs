@@ -24,9 +24,10 @@ use pliant_core::{
     error::{Error, Result},
     head::Head,
     intervention::{Interventions, UpdateBatch},
-    learner::Learner,
+    learner::{Learner, Losses},
     metrics::Metrics,
     network::Taps,
+    not_finite::FailedUpdate,
     precision::Precision,
     probe::{ProbeData, Transitions},
     seeds::Stream,
@@ -35,7 +36,10 @@ use pliant_core::{
 use tch::{Device, Kind, Reduction, Tensor, no_grad};
 use window::Window;
 
-use crate::acting::{FrameStacks, epsilon_greedy};
+use crate::{
+    acting::{FrameStacks, epsilon_greedy},
+    attempt::{Attempt, Changed, Failing},
+};
 
 /// An agent that learns by cross-entropy from right answers.
 pub struct Classifier {
@@ -48,8 +52,9 @@ pub struct Classifier {
     dropout: Stream,
     latest: Minibatch,
     memory: Memory,
-    /// Agent steps at the last call of `learn`.
+    /// Agent steps when all updates that were due had been made.
     learned_at: u64,
+    failing: Failing,
     window: Window,
 }
 
@@ -91,6 +96,7 @@ impl Classifier {
             dropout: seeds.stream("agent/dropout"),
             memory: Memory::new(env, config.memory_images),
             learned_at: 0,
+            failing: Failing::new(config.non_finite, config.max_skipped_in_a_row),
             config,
         })
     }
@@ -104,21 +110,51 @@ impl Classifier {
     ) -> Result<()> {
         let device = self.learner.online.device();
         let images = self.latest.images.to_device(device);
-        let labels = self.latest.labels.to_device(device);
-        let mut taps = Taps::default();
-        let Self { learner, dropout, precision, .. } = self;
-        let outputs = precision
-            .compute(device, || learner.online.forward_training(&images, dropout, Some(&mut taps)));
-        let loss = cross_entropy(&outputs, &labels).mean(Kind::Float);
-        let seen = UpdateBatch { observations: &images, taps: &taps };
-        let period = self.config.target_period_updates;
-        let losses = learner.update(loss, &seen, period, interventions, clock, metrics)?;
-        self.window.add(&losses, &outputs.detach(), &labels);
+        let batch = memory::transitions(images, self.latest.labels.to_device(device));
+        let labels = batch.a_tm1.shallow_clone();
+        if let Some(made) = self.attempt_or_skip(batch, clock, interventions, metrics)? {
+            self.window.add(&made.losses, &made.outputs, &labels);
+        }
         Ok(())
     }
 
     fn logits(&self, observations: &Tensor) -> Tensor {
         no_grad(|| self.learner.online.forward(observations, None))
+    }
+}
+
+/// An update that was made.
+pub(crate) struct Made {
+    losses: Losses,
+    /// Of its training pass.
+    outputs: Tensor,
+}
+
+impl Attempt for Classifier {
+    type Made = Made;
+
+    fn pass(
+        &mut self,
+        batch: &Transitions,
+        clock: &mut Clock,
+        interventions: &mut Interventions,
+        metrics: &mut Metrics,
+    ) -> Result<Made> {
+        let (mut taps, device) = (Taps::default(), self.learner.online.device());
+        let Self { learner, dropout, precision, .. } = self;
+        let outputs = precision.compute(device, || {
+            learner.online.forward_training(&batch.s_tm1, dropout, Some(&mut taps))
+        });
+        let loss = cross_entropy(&outputs, &batch.a_tm1).mean(Kind::Float);
+        let seen = UpdateBatch { observations: &batch.s_tm1, taps: &taps };
+        let period = self.config.target_period_updates;
+        let losses = learner.update(loss, &seen, period, interventions, clock, metrics)?;
+        Ok(Made { losses, outputs: outputs.detach() })
+    }
+
+    fn changed(&mut self) -> Changed<'_> {
+        let Self { learner, dropout, failing, .. } = self;
+        Changed { learner, dropout, failing }
     }
 }
 
@@ -163,15 +199,31 @@ impl Agent for Classifier {
         metrics: &mut Metrics,
     ) -> Result<()> {
         let is_new = clock.agent_steps > self.learned_at;
-        self.learned_at = clock.agent_steps;
-        if !is_new || clock.agent_steps < self.config.learning_starts {
-            return Ok(());
+        if is_new && clock.agent_steps >= self.config.learning_starts {
+            self.update(clock, interventions, metrics)?; // one that fails is still due
         }
-        self.update(clock, interventions, metrics)
+        self.learned_at = clock.agent_steps;
+        Ok(())
+    }
+
+    fn update_on(
+        &mut self,
+        batch: &Transitions,
+        clock: &mut Clock,
+        interventions: &mut Interventions,
+        metrics: &mut Metrics,
+    ) -> Result<()> {
+        let batch = batch.to_device(self.learner.online.device());
+        self.attempt(&batch, clock, interventions, metrics).map(|_| ())
+    }
+
+    fn failed_update(&self) -> Option<&FailedUpdate> {
+        self.failing.failed.as_ref()
     }
 
     fn drain_metrics(&mut self, metrics: &mut Metrics) {
         self.window.drain(metrics);
+        self.failing.record(metrics);
         metrics.scalar("train/memory_images", self.memory.len() as f64);
     }
 
@@ -245,6 +297,7 @@ impl Checkpoint for Classifier {
     fn save(&self, state: &mut StateDict) {
         state.put("learned_at_agent_steps", &self.learned_at);
         state.put("dropout_stream", &self.dropout);
+        state.put("skipped", &self.failing.skipped);
         state.put_tensor("latest_images", &self.latest.images);
         state.put_tensor("latest_labels", &self.latest.labels);
         state.put_part("learner", &self.learner);
@@ -253,8 +306,9 @@ impl Checkpoint for Classifier {
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
-        self.learned_at = state.get("learned_at_agent_steps")?;
+        self.learned_at = state.count("learned_at_agent_steps")?;
         self.dropout = state.get("dropout_stream")?;
+        self.failing.skipped = state.get("skipped")?;
         state.copy_tensor("latest_images", &mut self.latest.images)?;
         state.copy_tensor("latest_labels", &mut self.latest.labels)?;
         state.load_part("learner", &mut self.learner)?;

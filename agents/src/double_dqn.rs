@@ -1,6 +1,5 @@
 //! Double DQN (van Hasselt et al., 2016) as DQN Zoo runs it.
 
-mod attempt;
 mod config;
 #[cfg(test)]
 mod tests;
@@ -10,16 +9,14 @@ use std::{
     io::{Read, Write},
 };
 
-pub use attempt::OnNotFinite;
-use attempt::Skipped;
 pub use config::{DoubleDqnConfig, Epsilon, Factory};
 use pliant_core::{
     agent::{Agent, AgentContext},
     clock::{Clock, crossings},
     envs::vector::Batch,
     error::{Error, Result},
-    head::{Head, Target},
-    intervention::Interventions,
+    head::{Head, Target, select_action},
+    intervention::{Interventions, UpdateBatch},
     learner::{Learner, Losses},
     metrics::Metrics,
     network::Taps,
@@ -34,6 +31,7 @@ use tch::{Kind, Tensor, no_grad};
 
 use crate::{
     acting::{FrameStacks, epsilon_greedy},
+    attempt::{Attempt, Changed, Failing},
     replay::Replay,
     td::double_q_target,
 };
@@ -54,8 +52,7 @@ pub struct DoubleDqn {
     /// Agent steps at the last call of `learn`.
     learned_at: u64,
     window: Window,
-    skipped: Skipped,
-    failed: Option<FailedUpdate>,
+    failing: Failing,
 }
 
 impl DoubleDqn {
@@ -76,8 +73,7 @@ impl DoubleDqn {
             sampling: seeds.stream("agent/replay"),
             dropout: seeds.stream("agent/dropout"),
             learned_at: 0,
-            skipped: Skipped::default(),
-            failed: None,
+            failing: Failing::new(config.non_finite, config.max_skipped_in_a_row),
             config,
         })
     }
@@ -105,21 +101,54 @@ impl DoubleDqn {
         let drawn_from = self.sampling.clone();
         let Some(batch) = self.replay.sample(batch_size, &mut self.sampling) else { return Ok(()) };
         let batch = batch.to_device(self.learner.online.device());
-        match self.attempt(&batch, clock, interventions, metrics) {
-            Ok(made) => {
-                self.skipped.in_a_row = 0;
-                self.window.add(&made.losses, &made.target, &made.q_a_tm1);
-                Ok(())
-            }
-            Err(Error::NotFinite(found)) => {
-                let answer = self.skip_or_fail(*found, batch, clock, interventions);
-                if answer.is_err() {
-                    self.sampling = drawn_from; // whoever goes on from here draws the same
-                }
-                answer
-            }
-            Err(error) => Err(error),
+        let made = self.attempt_or_skip(batch, clock, interventions, metrics);
+        if let Err(Error::NotFinite(_)) = made {
+            self.sampling = drawn_from; // whoever goes on from here draws the same
         }
+        if let Some(made) = made? {
+            self.window.add(&made.losses, &made.target, &made.q_a_tm1);
+        }
+        Ok(())
+    }
+}
+
+/// An update that was made.
+pub(crate) struct Made {
+    losses: Losses,
+    target: Target,
+    /// The Q-values of the actions taken, f32 `[batch]`.
+    q_a_tm1: Tensor,
+}
+
+impl Attempt for DoubleDqn {
+    type Made = Made;
+
+    fn pass(
+        &mut self,
+        batch: &Transitions,
+        clock: &mut Clock,
+        interventions: &mut Interventions,
+        metrics: &mut Metrics,
+    ) -> Result<Made> {
+        let (mut taps, device) = (Taps::default(), self.learner.online.device());
+        let Self { learner, dropout, precision, .. } = self;
+        let target = precision.compute(device, || double_q(learner, batch));
+        let outputs = precision.compute(device, || {
+            learner.online.forward_training(&batch.s_tm1, dropout, Some(&mut taps))
+        });
+        let head = self.learner.online.head();
+        let losses = head.loss(&outputs, &batch.a_tm1, &target, self.config.td_loss);
+        let q_tm1 = head.q_values(&outputs.detach());
+        let period = self.config.target_period_updates;
+        let loss = losses.mean(Kind::Float);
+        let seen = UpdateBatch { observations: &batch.s_tm1, taps: &taps };
+        let losses = self.learner.update(loss, &seen, period, interventions, clock, metrics)?;
+        Ok(Made { losses, target, q_a_tm1: select_action(&q_tm1, &batch.a_tm1) })
+    }
+
+    fn changed(&mut self) -> Changed<'_> {
+        let Self { learner, dropout, failing, .. } = self;
+        Changed { learner, dropout, failing }
     }
 }
 
@@ -203,14 +232,12 @@ impl Agent for DoubleDqn {
     }
 
     fn failed_update(&self) -> Option<&FailedUpdate> {
-        self.failed.as_ref()
+        self.failing.failed.as_ref()
     }
 
     fn drain_metrics(&mut self, metrics: &mut Metrics) {
         self.window.drain(metrics);
-        if self.config.non_finite == OnNotFinite::Skip {
-            metrics.scalar("train/skipped_updates", self.skipped.total as f64);
-        }
+        self.failing.record(metrics);
         metrics.scalar("train/replay_transitions", self.replay.len() as f64);
     }
 
@@ -279,7 +306,7 @@ impl Checkpoint for DoubleDqn {
         state.put("exploration_stream", &self.exploration);
         state.put("sampling_stream", &self.sampling);
         state.put("dropout_stream", &self.dropout);
-        state.put("skipped", &self.skipped);
+        state.put("skipped", &self.failing.skipped);
         state.put_part("learner", &self.learner);
         state.put_part("stacks", &self.stacks);
         state.put_part("window", &self.window);
@@ -291,7 +318,7 @@ impl Checkpoint for DoubleDqn {
         self.sampling = state.get("sampling_stream")?;
         self.dropout = state.get("dropout_stream")?;
         if state.values().contains_key("skipped") {
-            self.skipped = state.get("skipped")?; // not in checkpoints of 0.1.0
+            self.failing.skipped = state.get("skipped")?; // not in checkpoints of 0.1.0
         }
         state.load_part("learner", &mut self.learner)?;
         state.load_part("stacks", &mut self.stacks)?;

@@ -1,11 +1,14 @@
 //! Networks, replay and agents.
 
 pub mod acting;
+mod attempt;
 pub mod classifier;
 pub mod double_dqn;
 pub mod networks;
 pub mod replay;
 pub mod td;
+
+pub use attempt::OnNotFinite;
 
 use pliant_core::registry::{Plugins, text};
 

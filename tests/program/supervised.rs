@@ -253,3 +253,27 @@ fn its_updates_are_measured() {
     let speed: Value = serde_json::from_str(&ran.out).expect("one JSON object");
     assert!(speed["updates_per_s"].as_f64().is_some_and(|value| value > 0.0), "{speed}");
 }
+
+/// The step that follows is infinite as f32.
+#[test]
+fn an_update_that_goes_wrong_is_kept_and_met_again_when_the_run_goes_on() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let wrong = ["--set", "agent.optimizer.learning_rate=1e39"];
+    let right = ["--set", "agent.optimizer.learning_rate=0.001"];
+    let ran = pliant(folder.path(), &short_labels("run", &wrong));
+    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("update 1 would leave") && ran.err.contains("retry"), "{}", ran.err);
+    for (command, code, words) in
+        [("retry", 1, "fails again, with the same"), ("resume", 1, "update 1 would leave")]
+    {
+        let ran = pliant(folder.path(), &[command, "run"]);
+        assert_eq!(ran.code, Some(code), "{command}: {}{}", ran.out, ran.err);
+        assert!(ran.err.contains(words), "{command}: {}", ran.err);
+    }
+    let ran = pliant(folder.path(), &[&["resume", "run"][..], &right].concat());
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    succeeds(folder.path(), &short_labels("whole", &right));
+    let [run, whole] = ["run", "whole"].map(|name| folder.path().join(name));
+    assert!(newest_tensors(&run) == newest_tensors(&whole), "the parameters differ");
+    assert_eq!(metrics_without_time(&run), metrics_without_time(&whole));
+}

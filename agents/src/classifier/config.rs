@@ -8,6 +8,7 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use super::{Classifier, memory::Memory};
+use crate::OnNotFinite;
 
 /// A larger memory is taken for a mistake: no data set here has as many images.
 const MAX_MEMORY: u64 = 1 << 20;
@@ -28,12 +29,24 @@ pub struct ClassifierConfig {
     /// Different images of the present task kept for probes, at most 1048576: those that came last; a task
     /// begins with none.
     pub memory_images: u64,
+    /// What is done about an update whose loss, gradients or parameters are not finite: `stop` ends the run
+    /// with a dump of the update and a checkpoint from before it, `skip` leaves the minibatch out. One that is
+    /// left out changes nothing and is not counted: target updates and schedules wait for the next.
+    pub non_finite: OnNotFinite,
+    /// With `skip`: where so many updates in a row were left out, the next ends the run as `stop` does.
+    pub max_skipped_in_a_row: u64,
 }
 
 impl Default for ClassifierConfig {
     /// The period is that of `random_labels`.
     fn default() -> Self {
-        Self { learning_starts: 0, target_period_updates: 15_000, memory_images: 10_000 }
+        Self {
+            learning_starts: 0,
+            target_period_updates: 15_000,
+            memory_images: 10_000,
+            non_finite: OnNotFinite::Stop,
+            max_skipped_in_a_row: 100,
+        }
     }
 }
 
@@ -47,6 +60,7 @@ impl Factory {
         let counts = [
             ("target_period_updates", config.target_period_updates),
             ("memory_images", config.memory_images),
+            ("max_skipped_in_a_row", config.max_skipped_in_a_row),
         ];
         for (key, value) in counts {
             if value == 0 {

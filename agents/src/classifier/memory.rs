@@ -113,8 +113,7 @@ impl Memory {
         self.oldest = 0;
     }
 
-    /// `batch` different images, uniformly; `None` while there are fewer. The right answer stands in the
-    /// place of the action, its reward is 1, and nothing follows.
+    /// `batch` different images, uniformly; `None` while there are fewer.
     pub fn draw(&self, batch: usize, stream: &mut Stream) -> Option<Transitions> {
         let drawn = stream.distinct(batch, self.len())?;
         let size = self.image_len();
@@ -123,11 +122,7 @@ impl Memory {
         let labels: Vec<i64> = drawn.iter().map(|slot| i64::from(self.labels[*slot])).collect();
         let [channels, height, width] = self.shape;
         let s_tm1 = Tensor::from_slice(&images).reshape([-1, channels, height, width]);
-        let a_tm1 = Tensor::from_slice(&labels);
-        let r_t = a_tm1.ones_like().to_kind(Kind::Float);
-        let discount_t = r_t.zeros_like();
-        let s_t = s_tm1.shallow_clone();
-        Some(Transitions { s_tm1, a_tm1, r_t, discount_t, s_t })
+        Some(transitions(s_tm1, Tensor::from_slice(&labels)))
     }
 
     fn image_len(&self) -> usize {
@@ -200,6 +195,15 @@ impl Memory {
             _ => invalid("there is something after its end"),
         }
     }
+}
+
+/// Images u8 `[n, channels, height, width]` with their labels i64 `[n]`: the right answer stands in the place of the
+/// action, its reward is 1, and nothing follows.
+pub(super) fn transitions(s_tm1: Tensor, a_tm1: Tensor) -> Transitions {
+    let r_t = a_tm1.ones_like().to_kind(Kind::Float);
+    let discount_t = r_t.zeros_like();
+    let s_t = s_tm1.shallow_clone();
+    Transitions { s_tm1, a_tm1, r_t, discount_t, s_t }
 }
 
 /// The same in every run of one program; it is not saved.

@@ -9,8 +9,8 @@ use pliant_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{DoubleDqn, OnNotFinite};
-use crate::replay::Replay;
+use super::DoubleDqn;
+use crate::{OnNotFinite, replay::Replay};
 
 /// Larger batches are taken for a mistake.
 const MAX_BATCH: u64 = 1 << 16;

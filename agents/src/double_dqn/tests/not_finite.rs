@@ -11,6 +11,7 @@ use pliant_core::{
 use rand::RngCore;
 
 use super::*;
+use crate::{OnNotFinite, attempt::Skipped};
 
 /// Where a number is made one that is not finite.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -262,7 +263,7 @@ fn what_is_skipped_is_counted_and_is_no_update() {
     let mut metrics = Metrics::default();
     run.agent.drain_metrics(&mut metrics);
     assert_eq!(metrics.get_scalar("train/skipped_updates"), Some(3.0));
-    assert!(run.agent.skipped.in_a_row == 0 && metrics.get_scalar("train/loss").is_some());
+    assert!(run.agent.failing.skipped.in_a_row == 0 && metrics.get_scalar("train/loss").is_some());
 }
 
 #[test]
@@ -282,24 +283,24 @@ fn a_run_that_only_skips_stops_in_the_end() {
         run.clock.agent_steps += 1;
     }
     assert!(matches!(learned, Err(Error::NotFinite(_))));
-    assert_eq!((run.agent.skipped.total, run.clock.updates), (3, 4));
+    assert_eq!((run.agent.failing.skipped.total, run.clock.updates), (3, 4));
 }
 
 #[test]
 fn what_was_skipped_is_saved_and_older_checkpoints_have_nothing_of_it() {
     let mut run = Run::new(skipping(9), 1);
-    run.agent.skipped = Skipped { total: 5, in_a_row: 2 };
+    run.agent.failing.skipped = Skipped { total: 5, in_a_row: 2 };
     let mut state = StateDict::default();
     run.agent.save(&mut state);
     let mut resumed = agent(skipping(9), 1, 1);
     resumed.load(&state).expect("saved above");
-    assert_eq!(resumed.skipped, Skipped { total: 5, in_a_row: 2 });
+    assert_eq!(resumed.failing.skipped, Skipped { total: 5, in_a_row: 2 });
     let tensors = state.tensors().iter().map(|(name, one)| (name.clone(), one.shallow_clone()));
     let values = state.values().iter().filter(|(name, _)| *name != "skipped");
     let values = values.map(|(name, value)| (name.clone(), value.clone())).collect();
     let mut resumed = agent(skipping(9), 1, 1);
     resumed.load(&StateDict::from_parts(tensors.collect(), values)).expect("all else is there");
-    assert_eq!(resumed.skipped, Skipped::default());
+    assert_eq!(resumed.failing.skipped, Skipped::default());
 }
 
 /// Fails so many times at an update, whatever is taken back.
