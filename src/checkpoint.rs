@@ -18,6 +18,7 @@ mod tests;
 mod writer;
 
 use manifest::Manifest;
+use shelf::candidates;
 pub use shelf::{list, set_aside};
 pub use writer::Writer;
 
@@ -70,7 +71,7 @@ pub struct Newest {
 /// Reads the newest whole checkpoint in `folder`. An error if there are checkpoints and none is whole.
 pub fn read_newest(folder: &Path) -> Result<Newest, String> {
     let mut damaged = Vec::new();
-    for path in list(folder) {
+    for path in candidates(folder) {
         match read(&path) {
             Ok(loaded) => return Ok(Newest { loaded: Some(loaded), damaged }),
             Err(error) => damaged.push((path, error)),

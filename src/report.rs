@@ -13,7 +13,7 @@ use std::{
 use crate::{
     failure::{Failure, Outcome},
     run_dir::write_whole,
-    study::{Results, StudyFile},
+    study::{Member, Results, StudyFile},
 };
 
 /// A part of the page: a figure or a table under its title.
@@ -60,6 +60,27 @@ fn file_name(name: &str, others: &[String]) -> String {
 /// The title of a group's figure or table.
 fn titled(title: &str, others: &[String]) -> String {
     if others.is_empty() { title.to_owned() } else { format!("{title}: {}", others.join(", ")) }
+}
+
+/// How many seeds a number is of: `5`, or `3 of 5 (1 failed)`.
+fn seeds(found: usize, member: &Member<'_>) -> String {
+    let lost = lost(found, member);
+    let why = match (member.failed, lost - member.failed) {
+        (0, 0) => String::new(),
+        (failed, 0) => format!(" ({failed} failed)"),
+        (0, without) => format!(" ({without} without a finite number)"),
+        (failed, without) => format!(" ({failed} failed, {without} without a finite number)"),
+    };
+    if found == member.planned {
+        found.to_string()
+    } else {
+        format!("{found} of {}{why}", member.planned)
+    }
+}
+
+/// Seeds that are gone for a reason that may have to do with what is measured, unlike those that have not run yet.
+fn lost(found: usize, member: &Member<'_>) -> usize {
+    member.failed + member.runs.len().saturating_sub(found)
 }
 
 fn escaped(text: &str) -> String {

@@ -13,5 +13,5 @@ mod spec;
 pub use file::StudyFile;
 pub use folder::{RunState, StudyFolder};
 pub use plan::{Plan, PlannedRun, settings};
-pub use results::{Group, Measured, Results};
+pub use results::{Group, Measured, Member, Results};
 pub use spec::{CurvesSpec, TableSpec, Take, Units};

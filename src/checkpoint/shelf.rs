@@ -53,18 +53,23 @@ pub fn tidy(folder: &Path, keep: usize) {
     prune(folder, keep.max(1));
 }
 
-/// Checkpoints, newest first.
+/// Checkpoints, newest first. Of one that was replaced the new one counts, unless it was not yet in its place.
 pub fn list(folder: &Path) -> Vec<PathBuf> {
+    let mut found = candidates(folder);
+    found.dedup_by_key(|path| updates(path));
+    found
+}
+
+/// The same with those that were replaced, each behind what replaced it: a whole one may stand behind a damaged one.
+pub fn candidates(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut found: Vec<(u64, PathBuf)> =
         entries.filter_map(|entry| updates(&entry.path()).zip(Some(entry.path()))).collect();
     let whole =
         |path: &Path| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.'));
-    // Of one that was replaced the new one counts, unless it was not yet in its place.
     found.sort_unstable_by(|(a, a_path), (b, b_path)| {
         b.cmp(a).then_with(|| whole(b_path).cmp(&whole(a_path)))
     });
-    found.dedup_by_key(|(updates, _)| *updates);
     found.into_iter().map(|(_, path)| path).collect()
 }
 

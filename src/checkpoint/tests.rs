@@ -160,6 +160,21 @@ fn a_checkpoint_that_was_being_replaced_still_counts() {
     assert_eq!(names(folder.path()), ["7"]);
 }
 
+/// The disk lost what had just replaced it.
+#[test]
+fn a_checkpoint_that_was_replaced_stands_in_for_a_damaged_one() {
+    let folder = written(&[6, 7], 2);
+    let (path, old) = (folder.path().join("7"), folder.path().join(".7.old"));
+    fs::rename(&path, &old).expect("writable");
+    fs::create_dir(&path).expect("writable");
+    assert_eq!(list(folder.path())[0], path);
+    let Newest { loaded, damaged } = read_newest(folder.path()).expect("one is whole");
+    assert_eq!(loaded.expect("there is one").path, old);
+    set_aside(&damaged[0].0).expect("a writable folder");
+    Writer::new(folder.path().to_owned(), 2).tidy();
+    assert_eq!(names(folder.path()), [".7.old", "6", "7.damaged"]);
+}
+
 /// A kill between the rename and what follows it.
 #[test]
 fn what_was_left_to_do_is_done() {

@@ -10,13 +10,13 @@ use pliant_statistics::{
     series::{Interpolation, Series, even_grid, measured_grid},
 };
 
-use super::{Section, escaped, file_name, titled};
+use super::{Section, escaped, file_name, seeds, titled};
 use crate::{
     failure::{Failure, Outcome},
     plot,
     run_dir::write_whole,
     sinks::picture,
-    study::{CurvesSpec, Group, Results, Units},
+    study::{CurvesSpec, Group, Member, Results, Units},
 };
 
 /// Points of a line, where runs were measured more often.
@@ -32,9 +32,9 @@ pub fn sections(spec: &CurvesSpec, results: &Results<'_>, folder: &Path) -> Outc
 fn section(spec: &CurvesSpec, group: &Group<'_>, folder: &Path) -> Outcome<Section> {
     let title = titled(&spec.title, &group.others);
     let curves: Vec<Curve> = group
-        .conditions
+        .members
         .iter()
-        .filter_map(|(_, label, runs)| {
+        .filter_map(|Member { label, runs, .. }| {
             let series = |run: &&crate::study::Measured<'_>| {
                 let points = run.series(&spec.tag, spec.x);
                 Series::new(format!("seed {}", run.run.seed), points).ok()
@@ -55,9 +55,8 @@ fn section(spec: &CurvesSpec, group: &Group<'_>, folder: &Path) -> Outcome<Secti
     if let Some(picture) = plot::curves_picture(&title, &figure)? {
         write_whole(&folder.join(format!("{name}.png")), &picture::png(&picture)?)?;
     }
-    let seeds = |curve: &Curve| curve.points.iter().map(|point| point.n).max().unwrap_or(0);
     let counts: Vec<String> =
-        curves.iter().map(|curve| format!("{}: {}", escaped(&curve.name), seeds(curve))).collect();
+        group.members.iter().map(|member| escaped(&count(member, &curves))).collect();
     let body = format!(
         "<figure>{svg}<figcaption>Mean over seeds of <code>{}</code>; the band is a 95 % bootstrap interval of the mean. \
          Seeds: {}. <a href=\"{name}.csv\">CSV</a></figcaption></figure>",
@@ -65,6 +64,13 @@ fn section(spec: &CurvesSpec, group: &Group<'_>, folder: &Path) -> Outcome<Secti
         counts.join(", ")
     );
     Ok(Section { title, body })
+}
+
+/// `LABEL: 4 of 5 (1 failed)`.
+fn count(member: &Member<'_>, curves: &[Curve]) -> String {
+    let points = curves.iter().filter(|curve| curve.name == member.label);
+    let found = points.flat_map(|curve| curve.points.iter().map(|point| point.n)).max();
+    format!("{}: {}", member.label, seeds(found.unwrap_or(0), member))
 }
 
 /// `None` of no runs.

@@ -12,10 +12,14 @@ pub fn html(file: &StudyFile, scale: &str, results: &Results<'_>, sections: &[Se
     let title = escaped(&file.study.title);
     let size = file.scales.get(scale).map(|scale| escaped(&scale.about)).unwrap_or_default();
     let runs = results.runs().len();
-    let missing = match results.missing {
-        0 => String::new(),
-        missing => format!(" <strong>{missing} runs are not finished and not in it.</strong>"),
-    };
+    let missing: String = results
+        .left_out()
+        .iter()
+        .map(|(what, runs)| {
+            let (what, runs) = (escaped(what), escaped(&runs.join("; ")));
+            format!("<p class=\"note\"><strong>{what}, left out</strong>: {runs}.</p>")
+        })
+        .collect();
     let about = markdown(&file.study.about);
     let body: String = sections
         .iter()
@@ -27,7 +31,7 @@ pub fn html(file: &StudyFile, scale: &str, results: &Results<'_>, sections: &[Se
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>{title}</title><style>{STYLE}</style></head><body><main>\
-         <h1>{title}</h1><p class=\"note\">Scale {}: {size}. {runs} finished runs.{missing} pliant {}, commit {}.</p>\
+         <h1>{title}</h1><p class=\"note\">Scale {}: {size}. {runs} finished runs. pliant {}, commit {}.</p>{missing}\
          {about}{body}</main></body></html>\n",
         escaped(scale),
         env!("CARGO_PKG_VERSION"),

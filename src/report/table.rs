@@ -11,12 +11,12 @@ use pliant_statistics::{
     seeded::{Seeded, Summary},
 };
 
-use super::{Section, escaped, file_name, titled};
+use super::{Section, escaped, file_name, lost, seeds, titled};
 use crate::{
     failure::{Failure, Outcome},
     run_dir::write_whole,
     sinks::console::numbers::short,
-    study::{Group, Results, TableSpec, Take},
+    study::{Group, Measured, Member, Results, TableSpec, Take},
 };
 
 /// A condition's row.
@@ -24,7 +24,14 @@ struct Row {
     label: String,
     /// `None` if no run of it has the number.
     summary: Option<Summary>,
+    /// As [`seeds`] has them.
+    seeds: String,
+    /// Seeds that failed or have no finite number.
+    lost: usize,
+    planned: usize,
     difference: Option<PairedDifference>,
+    /// Of the difference: none where seeds of either side are lost, as those that are left need not be like them.
+    verdict: Option<String>,
 }
 
 /// A table for each group along the axis that is rows.
@@ -42,32 +49,54 @@ fn section(spec: &TableSpec, group: &Group<'_>, folder: &Path) -> Outcome<Sectio
 }
 
 fn rows(spec: &TableSpec, group: &Group<'_>) -> Result<Vec<Row>, Error> {
-    let numbers = group.conditions.iter().map(|(name, label, runs)| {
-        let of_run = |run: &&crate::study::Measured<'_>| {
-            Some((run.run.seed, run.number(&spec.tag, spec.take)?))
-        };
-        let values: Vec<(u64, f64)> = runs.iter().filter_map(of_run).collect();
-        let seeded =
-            if values.is_empty() { None } else { Some(Seeded::new(label.clone(), values)?) };
-        Ok((name.clone(), label.clone(), seeded))
-    });
-    let numbers: Vec<(String, String, Option<Seeded>)> = numbers.collect::<Result<_, Error>>()?;
-    let control = numbers.iter().find(|(name, _, _)| Some(name) == spec.against.as_ref());
-    let control = control.and_then(|(_, _, seeded)| seeded.as_ref());
-    let compared = numbers.len().saturating_sub(1);
+    let numbers: Vec<Option<Seeded>> =
+        group.members.iter().map(|member| numbers(spec, member)).collect::<Result<_, Error>>()?;
+    let rows = group.members.iter().zip(&numbers);
+    let control = rows.clone().find(|(member, _)| Some(&member.name) == spec.against.as_ref());
+    let compared = group.members.len().saturating_sub(1);
     let bootstrap = Bootstrap::new(0);
-    let row = |(name, label, seeded): &(String, String, Option<Seeded>)| {
-        let is_control = Some(name) == spec.against.as_ref();
-        let difference = match (control, seeded) {
-            (Some(control), Some(treated)) if !is_control => {
+    let row = |(member, seeded): (&Member<'_>, &Option<Seeded>)| {
+        let against = control.filter(|(control, _)| control.name != member.name);
+        let difference = match (against, seeded) {
+            (Some((_, Some(control))), Some(treated)) => {
                 paired_difference(control, treated, &bootstrap.among(compared)).ok()
             }
             _ => None,
         };
-        let summary = seeded.as_ref().map(|seeded| seeded.summary(&bootstrap)).transpose()?;
-        Ok(Row { label: label.clone(), summary, difference })
+        let is_lost = against.is_some_and(|(member, seeded)| lost_of(member, seeded) > 0);
+        let lost = lost_of(member, seeded);
+        let verdict = difference.as_ref().map(|difference| match is_lost || lost > 0 {
+            true => "none, as seeds are lost".to_owned(),
+            false => said(difference.effect.verdict()),
+        });
+        Ok(Row {
+            label: member.label.clone(),
+            summary: seeded.as_ref().map(|seeded| seeded.summary(&bootstrap)).transpose()?,
+            seeds: seeds(found(seeded), member),
+            lost,
+            planned: member.planned,
+            difference,
+            verdict,
+        })
     };
-    numbers.iter().map(row).collect()
+    rows.map(row).collect()
+}
+
+/// `None` if no run has the number.
+fn numbers(spec: &TableSpec, member: &Member<'_>) -> Result<Option<Seeded>, Error> {
+    let of_run = |measured: &&Measured<'_>| {
+        Some((measured.run.seed, measured.number(&spec.tag, spec.take)?))
+    };
+    let values: Vec<(u64, f64)> = member.runs.iter().filter_map(of_run).collect();
+    if values.is_empty() { Ok(None) } else { Seeded::new(member.label.clone(), values).map(Some) }
+}
+
+fn found(seeded: &Option<Seeded>) -> usize {
+    seeded.as_ref().map_or(0, |seeded| seeded.seeds().count())
+}
+
+fn lost_of(member: &Member<'_>, seeded: &Option<Seeded>) -> usize {
+    lost(found(seeded), member)
 }
 
 fn html(spec: &TableSpec, rows: &[Row]) -> String {
@@ -107,16 +136,16 @@ fn html(spec: &TableSpec, rows: &[Row]) -> String {
 
 fn cells(row: &Row, is_compared: bool) -> Vec<String> {
     let Some(summary) = &row.summary else {
-        return vec!["not measured".to_owned()];
+        return vec!["not measured".to_owned(), String::new(), row.seeds.clone()];
     };
     let mut cells = vec![
         shown(&summary.mean),
         summary.standard_deviation.map(short).unwrap_or_default(),
-        summary.mean.n.to_string(),
+        row.seeds.clone(),
     ];
     if let Some(difference) = row.difference.as_ref().filter(|_| is_compared) {
         cells.push(shown(&difference.effect.estimate));
-        cells.push(said(difference.effect.verdict()));
+        cells.push(row.verdict.clone().unwrap_or_default());
     }
     cells
 }
@@ -138,7 +167,7 @@ fn said(verdict: Verdict) -> String {
 
 fn csv(rows: &[Row]) -> String {
     let mut text = String::from(
-        "condition,mean,low,high,standard_deviation,least,most,seeds,difference,difference_low,difference_high,p_value,verdict\n",
+        "condition,mean,low,high,standard_deviation,least,most,seeds,planned,lost,difference,difference_low,difference_high,p_value,verdict\n",
     );
     let shown = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
     for row in rows {
@@ -154,11 +183,13 @@ fn csv(rows: &[Row]) -> String {
             shown(summary.map(|summary| summary.least)),
             shown(summary.map(|summary| summary.most)),
             mean.map_or(0, |mean| mean.n).to_string(),
+            row.planned.to_string(),
+            row.lost.to_string(),
             shown(effect.map(|effect| effect.estimate.estimate)),
             shown(effect.and_then(|effect| effect.estimate.low())),
             shown(effect.and_then(|effect| effect.estimate.high())),
             shown(effect.map(|effect| effect.p_value)),
-            effect.map(|effect| said(effect.verdict())).unwrap_or_default(),
+            row.verdict.clone().unwrap_or_default(),
         ];
         text += &format!("\"{name}\",{}\n", fields.join(","));
     }

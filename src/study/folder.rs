@@ -168,6 +168,26 @@ impl StudyFolder {
         (state, status)
     }
 
+    /// How a run's settings, those of now and those it was trained with before, differ from what was planned; empty of
+    /// a run that has not begun. What it logs and keeps may change.
+    pub fn changes(&self, run: &PlannedRun) -> Vec<String> {
+        let planned = run.config.to_toml();
+        let is_kept = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name == "config.toml" || (name.starts_with("config-until-") && name.ends_with(".toml"))
+        };
+        let entries = fs::read_dir(self.run(&run.name())).into_iter().flatten().flatten();
+        let mut kept: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_kept).collect();
+        kept.sort();
+        let of =
+            |path: &PathBuf| differences(&planned, &fs::read_to_string(path).unwrap_or_default());
+        let mut changes: Vec<String> = kept.iter().flat_map(of).collect();
+        changes
+            .retain(|change| !["log.", "checkpoint."].iter().any(|free| change.starts_with(free)));
+        changes.dedup();
+        changes
+    }
+
     fn input(&self, error: &std::io::Error) -> Failure {
         Failure::Input(format!("study folder {}: {error}", self.0.display()))
     }

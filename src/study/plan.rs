@@ -60,6 +60,11 @@ impl Plan {
             }
             layers.extend(above.clone());
             let config = config::resolve(&layers, plugins)?;
+            if !config.log.csv {
+                return Err(format!(
+                    "study {name}: log.csv is false, but the report reads metrics.csv"
+                ));
+            }
             let conditions: Vec<String> =
                 cell.iter().map(|condition| condition.name.clone()).collect();
             runs.extend(seeds.all().iter().map(|seed| {
@@ -231,6 +236,12 @@ only = { width = ["32"] }
             error.contains("study small, norm both") && error.contains("batch_sise"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_study_without_metrics_is_refused() {
+        let error = plan("smoke", &["log.csv=false"]).expect_err("no metrics");
+        assert!(error.contains("log.csv") && error.contains("metrics.csv"), "{error}");
     }
 
     #[test]

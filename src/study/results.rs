@@ -13,12 +13,17 @@ use crate::{
     sinks::csv::{self, Measurement},
 };
 
-/// The finished runs with their metrics.
+/// The finished runs with their metrics, and an account of the others.
 pub struct Results<'a> {
     file: &'a StudyFile,
+    plan: &'a Plan,
     runs: Vec<Measured<'a>>,
-    /// Runs that are not finished.
-    pub missing: usize,
+    /// Names of runs that wait, are under way or were stopped.
+    pub unfinished: Vec<String>,
+    /// Names of runs that failed, which may have to do with what they measure.
+    pub failed: Vec<String>,
+    /// Runs that went on with other settings than planned, with the difference: they are not what they are called.
+    pub changed: Vec<String>,
 }
 
 /// A finished run.
@@ -32,24 +37,71 @@ pub struct Measured<'a> {
 pub struct Group<'a> {
     /// The conditions on the other axes: label of the axis' condition each; empty if there is no other axis.
     pub others: Vec<String>,
-    /// The conditions of the axis that have runs, each with its name, its label and its runs.
-    pub conditions: Vec<(String, String, Vec<&'a Measured<'a>>)>,
+    /// The conditions of the axis that were planned, in the order of the study's file.
+    pub members: Vec<Member<'a>>,
+}
+
+/// The runs of one condition, that differ in their seeds.
+pub struct Member<'a> {
+    /// The condition's name.
+    pub name: String,
+    /// What figures and tables call it.
+    pub label: String,
+    /// Those that are finished.
+    pub runs: Vec<&'a Measured<'a>>,
+    /// How many there are to be.
+    pub planned: usize,
+    /// How many failed.
+    pub failed: usize,
 }
 
 impl<'a> Results<'a> {
     /// Reads what is there.
     pub fn read(file: &'a StudyFile, plan: &'a Plan, folder: &StudyFolder) -> Outcome<Self> {
-        let mut runs = Vec::new();
+        let (runs, none) = (Vec::new(), Vec::new());
+        let mut results = Self {
+            file,
+            plan,
+            runs,
+            unfinished: none.clone(),
+            failed: none.clone(),
+            changed: none,
+        };
         for run in &plan.runs {
-            if folder.state(&run.name()).0 == RunState::Finished {
-                runs.push(Measured::read(run, &folder.run(&run.name()).join("metrics.csv"))?);
+            let (name, changes) = (run.name(), folder.changes(run));
+            match folder.state(&name).0 {
+                _ if !changes.is_empty() => {
+                    results.changed.push(format!("{name} ({})", changes.join(", ")));
+                }
+                RunState::Finished => {
+                    let metrics = folder.run(&name).join("metrics.csv");
+                    results.runs.push(Measured::read(run, &metrics)?);
+                }
+                RunState::Failed(_) => results.failed.push(name),
+                RunState::Waiting | RunState::Running | RunState::Interrupted => {
+                    results.unfinished.push(name);
+                }
             }
         }
-        let missing = plan.runs.len() - runs.len();
-        Ok(Self { file, runs, missing })
+        Ok(results)
     }
 
-    /// All of them.
+    /// Runs that are not among them, by why.
+    pub fn left_out(&self) -> Vec<(String, &[String])> {
+        let all = [
+            (&self.unfinished, "not finished"),
+            (&self.failed, "failed"),
+            (&self.changed, "with other settings than planned"),
+        ];
+        let mut told = Vec::new();
+        for (runs, why) in all.into_iter().filter(|(runs, _)| !runs.is_empty()) {
+            let plural = if runs.len() == 1 { "" } else { "s" };
+            told.push((format!("{} run{plural} {why}", runs.len()), &runs[..]));
+        }
+        told
+    }
+
+    /// All that are finished.
     pub fn runs(&self) -> &[Measured<'a>] {
         &self.runs
     }
@@ -63,25 +115,39 @@ impl<'a> Results<'a> {
             conditions
         };
         let mut keys: Vec<Vec<String>> = Vec::new();
-        for key in self.runs.iter().map(|measured| others(measured.run)) {
+        for key in self.plan.runs.iter().map(others) {
             if !keys.contains(&key) {
                 keys.push(key);
             }
         }
         let group = |key: &Vec<String>| {
-            let condition = |condition: &Condition| {
-                let is_in = |measured: &&Measured<'a>| {
-                    measured.run.conditions[place] == condition.name && others(measured.run) == *key
+            let member = |condition: &Condition| {
+                let is_in = |run: &PlannedRun| {
+                    run.conditions[place] == condition.name && others(run) == *key
                 };
-                let runs: Vec<&Measured<'a>> = self.runs.iter().filter(is_in).collect();
-                let (name, label) = (condition.name.clone(), condition.label().to_owned());
-                (!runs.is_empty()).then_some((name, label, runs))
+                self.member(condition, is_in)
             };
-            let conditions =
-                self.file.axes[place].conditions.iter().filter_map(condition).collect();
-            Group { others: self.labels(place, key), conditions }
+            let members = self.file.axes[place].conditions.iter().filter_map(member).collect();
+            Group { others: self.labels(place, key), members }
         };
         keys.iter().map(group).collect()
+    }
+
+    /// `None` if there is no such run.
+    fn member(
+        &'a self,
+        condition: &Condition,
+        is_in: impl Fn(&PlannedRun) -> bool,
+    ) -> Option<Member<'a>> {
+        let planned: Vec<&PlannedRun> = self.plan.runs.iter().filter(|run| is_in(run)).collect();
+        let is_failed = |run: &&&PlannedRun| self.failed.contains(&run.name());
+        (!planned.is_empty()).then(|| Member {
+            name: condition.name.clone(),
+            label: condition.label().to_owned(),
+            runs: self.runs.iter().filter(|measured| is_in(measured.run)).collect(),
+            failed: planned.iter().filter(is_failed).count(),
+            planned: planned.len(),
+        })
     }
 
     fn labels(&self, place: usize, key: &[String]) -> Vec<String> {

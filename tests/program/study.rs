@@ -140,8 +140,8 @@ fn a_report_shows_means_over_seeds_and_claims_nothing_of_two() {
     assert!((number(1, 1) - mean(none)).abs() < 1e-12 && number(1, 7) == 2.0, "{table:?}");
     assert!((number(2, 1) - mean(norm)).abs() < 1e-12);
     let difference = f64::midpoint(norm[0] - none[0], norm[1] - none[1]);
-    assert!((number(2, 8) - difference).abs() < 1e-12);
-    assert!(table[2][12].starts_with("too few (2 of"), "{table:?}");
+    assert!((number(2, 10) - difference).abs() < 1e-12);
+    assert!(table[2][14].starts_with("too few (2 of"), "{table:?}");
     // `change`: the last less the first.
     let change = rows(&report.join("change-LayerNorm.csv"));
     let of = |seed: u64| {
@@ -170,7 +170,47 @@ fn a_report_shows_means_over_seeds_and_claims_nothing_of_two() {
     assert!(!page.contains("http-equiv") && !page.contains("src="), "it needs nothing else");
     fs::remove_file(run_of(&study, RUNS[0]).join("status.json")).expect("there");
     let ran = pliant(folder.path(), &["study", "report", "out"]);
-    assert!(ran.code == Some(0) && ran.err.contains("1 runs are not finished"), "{}", ran.err);
+    assert!(ran.code == Some(0) && ran.err.contains("1 run not finished"), "{}", ran.err);
+}
+
+#[test]
+fn seeds_that_are_lost_are_told_and_nothing_is_claimed_of_those_that_are_left() {
+    let folder = folder();
+    let study = folder.path().join("out");
+    succeeds(folder.path(), &["study", "run", "small.toml", "--out", "out"]);
+    let rewrite = |name: &str, file: &str, from: &str, to: &str| {
+        let path = run_of(&study, name).join(file);
+        let text = fs::read_to_string(&path).expect("written");
+        assert!(text.contains(from), "{from}");
+        fs::write(path, text.replace(from, to)).expect("writable");
+    };
+    rewrite("8/none/seed0", "status.json", "finished", "failed");
+    rewrite("16/layer_norm/seed1", "metrics.csv", "eval/accuracy,", "eval/accuracy,nan #");
+    let metrics = run_of(&study, "16/layer_norm/seed1").join("metrics.csv");
+    let text = fs::read_to_string(&metrics).expect("written");
+    let cut = |line: &str| line.split(" #").next().expect("a part").to_owned() + "\n";
+    fs::write(&metrics, text.lines().map(cut).collect::<String>()).expect("writable");
+    let longer = ["resume", "out/runs/8/layer_norm/seed1", "--set", "run.budget_frames=800"];
+    succeeds(folder.path(), &longer);
+    let ran = pliant(folder.path(), &["study", "report", "out"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    for words in [
+        "1 run failed",
+        "8/none/seed0",
+        "1 run with other settings",
+        "run.budget_frames: 600 -> 800",
+    ] {
+        assert!(ran.err.contains(words), "{words}: {}", ran.err);
+    }
+    let page = fs::read_to_string(study.join("report/index.html")).expect("a page");
+    for words in ["1 of 2 (1 failed)", "1 of 2 (1 without a finite number)", "as seeds are lost"] {
+        assert!(page.contains(words), "{words}");
+    }
+    assert!(!page.contains("too few"), "every comparison has lost a seed");
+    let row = &rows(&study.join("report/accuracy-16.csv"))[2];
+    assert_eq!((&*row[7], &*row[8], &*row[9]), ("1", "2", "1"), "{row:?}");
+    let ran = pliant(folder.path(), &["study", "status", "out"]);
+    assert!(ran.out.contains("8/layer_norm/seed1 is not what was planned"), "{}", ran.out);
 }
 
 #[test]

@@ -23,8 +23,8 @@ pub fn run(args: &StudyArgs, plugins: &Plugins) -> Outcome {
     }
     let page =
         report::write(&asked.file, &asked.scale, &results, &asked.folder.path().join("report"))?;
-    if results.missing > 0 {
-        eprintln!("warning: {} runs are not finished and not in the report", results.missing);
+    for (what, runs) in results.left_out() {
+        eprintln!("warning: {what}, left out of the report: {}", runs.join("; "));
     }
     say!("{}", page.display());
     Ok(())

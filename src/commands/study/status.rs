@@ -23,6 +23,10 @@ pub fn run(args: &StudyArgs, plugins: &Plugins) -> Outcome {
         if let (RunState::Failed(error), _) = asked.folder.state(&run.name()) {
             say!("{} failed: {error}", run.name());
         }
+        let changes = asked.folder.changes(run);
+        if !changes.is_empty() {
+            say!("{} is not what was planned: {}", run.name(), changes.join(", "));
+        }
     }
     Ok(())
 }
