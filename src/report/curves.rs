@@ -26,7 +26,7 @@ const REPLICATES: usize = 2000;
 
 /// A figure for each group along the axis that is lines.
 pub fn sections(spec: &CurvesSpec, results: &Results<'_>, folder: &Path) -> Outcome<Vec<Section>> {
-    results.along(&spec.lines).iter().map(|group| section(spec, group, folder)).collect()
+    results.along(spec.lines.as_deref()).iter().map(|group| section(spec, group, folder)).collect()
 }
 
 fn section(spec: &CurvesSpec, group: &Group<'_>, folder: &Path) -> Outcome<Section> {
@@ -66,7 +66,8 @@ fn section(spec: &CurvesSpec, group: &Group<'_>, folder: &Path) -> Outcome<Secti
 fn count(member: &Member<'_>, curves: &[Curve]) -> String {
     let points = curves.iter().filter(|curve| curve.name == member.label());
     let found = points.flat_map(|curve| curve.points.iter().map(|point| point.n)).max();
-    format!("{}: {}", member.label(), seeds(found.unwrap_or(0), member))
+    let colon = if member.label().is_empty() { "" } else { ": " };
+    format!("{}{colon}{}", member.label(), seeds(found.unwrap_or(0), member))
 }
 
 /// `None` of no runs.

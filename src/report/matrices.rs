@@ -8,19 +8,21 @@ use super::{Section, escaped, file_name};
 use crate::{
     failure::{Failure, Outcome},
     run_dir::write_whole,
-    study::{MatrixSpec, Measured, Results, When},
+    study::{Group, MatrixSpec, Measured, Results, When},
 };
 
 /// All of them in one section: each combination of conditions at the times asked for.
 pub fn section(spec: &MatrixSpec, results: &Results<'_>, folder: &Path) -> Outcome<Section> {
     let mut panels = String::new();
-    for (labels, runs) in results.combinations() {
+    for Group { others: labels, members } in results.along(None) {
+        let runs: Vec<&Measured<'_>> =
+            members.iter().flat_map(|member| member.runs.iter().copied()).collect();
         for when in &spec.at {
-            let measured = |run: &&Measured<'_>| {
+            let measured = |run: &Measured<'_>| {
                 let (updates, picture) = run.figure(&spec.tag, "png", *when)?;
                 Some((run.run.seed, updates, picture))
             };
-            if let Some((seed, updates, picture)) = runs.iter().find_map(measured) {
+            if let Some((seed, updates, picture)) = runs.iter().find_map(|run| measured(run)) {
                 let at = match when {
                     When::First => "first",
                     When::Last => "last",

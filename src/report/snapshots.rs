@@ -16,7 +16,7 @@ use super::{
 use crate::{
     failure::{Failure, Outcome},
     sinks::figures::read_first_line,
-    study::{Measured, Results, SnapshotSpec, When},
+    study::{Group, Measured, Results, SnapshotSpec, When},
 };
 
 /// Times of which there are lines, where there are more: evenly chosen, with the first and the last.
@@ -47,7 +47,7 @@ fn by_condition(
     results: &Results<'_>,
 ) -> Outcome<Vec<(Vec<String>, Vec<Shown>)>> {
     let mut found = Vec::new();
-    for group in results.along(axis) {
+    for group in results.along(Some(axis)) {
         let mut shown = Vec::new();
         for member in &group.members {
             let file = |run: &&Measured<'_>| Some(run.figure(&spec.tag, "csv", spec.at)?.1);
@@ -61,8 +61,9 @@ fn by_condition(
 
 fn by_time(spec: &SnapshotSpec, results: &Results<'_>) -> Outcome<Vec<(Vec<String>, Vec<Shown>)>> {
     let mut found = Vec::new();
-    for (labels, runs) in results.combinations() {
-        let measured: Vec<_> = runs.iter().map(|run| run.figures(&spec.tag, "csv")).collect();
+    for Group { others, members } in results.along(None) {
+        let runs = members.iter().flat_map(|member| &member.runs);
+        let measured: Vec<_> = runs.map(|run| run.figures(&spec.tag, "csv")).collect();
         let updates: Vec<u64> =
             measured.first().into_iter().flatten().map(|(updates, _)| *updates).collect();
         let mut shown = Vec::new();
@@ -73,7 +74,7 @@ fn by_time(spec: &SnapshotSpec, results: &Results<'_>) -> Outcome<Vec<(Vec<Strin
             let lines: Vec<Line> = measured.iter().filter_map(of_run).collect();
             shown.extend(averaged(&format!("update {updates}"), &lines)?);
         }
-        found.push((labels, shown));
+        found.push((others, shown));
     }
     Ok(found)
 }

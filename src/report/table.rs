@@ -46,7 +46,7 @@ pub fn sections(spec: &TableSpec, results: &Results<'_>, folder: &Path) -> Outco
         let grids = results.across(Some(&spec.rows), columns);
         return grids.iter().map(|grid| columns::section(spec, grid, folder)).collect();
     }
-    results.along(&spec.rows).iter().map(|group| section(spec, group, folder)).collect()
+    results.along(Some(&spec.rows)).iter().map(|group| section(spec, group, folder)).collect()
 }
 
 fn section(spec: &TableSpec, group: &Group<'_>, folder: &Path) -> Outcome<Section> {
@@ -65,13 +65,11 @@ fn rows(spec: &TableSpec, group: &Group<'_>) -> Result<Vec<Row>, Error> {
         .map(|member| of_member(member, &spec.tag, spec.take))
         .collect::<Result<_, Error>>()?;
     let rows = group.members.iter().zip(&numbers);
-    let control =
-        rows.clone().find(|(member, _)| Some(&member.condition.name) == spec.against.as_ref());
+    let control = rows.clone().find(|(member, _)| Some(member.name()) == spec.against.as_deref());
     let compared = group.members.len().saturating_sub(1);
     let bootstrap = Bootstrap::new(0);
     let row = |(member, seeded): (&Member<'_>, &Option<Seeded>)| {
-        let against =
-            control.filter(|(control, _)| control.condition.name != member.condition.name);
+        let against = control.filter(|(control, _)| control.name() != member.name());
         let difference = match (against, seeded) {
             (Some((_, Some(control))), Some(treated)) => {
                 paired_difference(control, treated, &bootstrap.among(compared)).ok()

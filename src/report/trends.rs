@@ -61,7 +61,7 @@ fn curve(spec: &TrendSpec, label: &str, members: &[Member<'_>]) -> Result<Curve,
     for member in members {
         let Some(seeded) = of_member(member, &spec.tag, spec.take)? else { continue };
         let mean = seeded.summary(&Bootstrap::new(0))?.mean;
-        let x = member.condition.value.expect("was checked");
+        let x = member.condition.and_then(|condition| condition.value).expect("was checked");
         points.push(Point { x, estimate: mean.estimate, interval: mean.interval, n: mean.n });
     }
     points.sort_by(|a, b| a.x.total_cmp(&b.x));

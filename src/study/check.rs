@@ -20,6 +20,7 @@ pub(super) fn check(file: &StudyFile) -> Result<(), String> {
     }
     for combination in &file.combinations {
         check_conditions(file, "combinations.of", &combination.of)?;
+        combination.scales.iter().try_for_each(|name| file.scale(name).map(drop))?;
     }
     for (name, scale) in &file.scales {
         let place = format!("scales.{name}");
@@ -56,7 +57,7 @@ fn and<'a>(axis: &'a str, other: Option<&'a String>) -> Vec<&'a str> {
 fn parts(file: &StudyFile) -> Vec<Part<'_>> {
     let scores =
         file.scores.iter().map(|it| Part("scores", &it.name, vec![&it.tasks, &it.algorithms]));
-    let curves = file.curves.iter().map(|it| Part("curves", &it.name, vec![&it.lines]));
+    let curves = file.curves.iter().map(|it| Part("curves", &it.name, some(it.lines.as_ref())));
     let trends =
         file.trends.iter().map(|it| Part("trends", &it.name, and(&it.x, it.lines.as_ref())));
     let scatters = file.scatters.iter().map(|it| Part("scatters", &it.name, vec![&it.groups]));

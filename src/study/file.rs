@@ -110,6 +110,9 @@ pub struct Condition {
 pub struct Combination {
     /// Conditions by axis.
     pub of: BTreeMap<String, Vec<String>>,
+    /// The scales at which it applies; all if there are none.
+    #[serde(default)]
+    pub scales: Vec<String>,
     /// Settings, laid over those of the axes.
     pub set: Table,
 }

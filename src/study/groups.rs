@@ -39,8 +39,8 @@ impl Row<'_> {
 
 /// Runs of one condition.
 pub struct Member<'a> {
-    /// The condition.
-    pub condition: &'a Condition,
+    /// The condition; `None` if there is one member alone, along no axis.
+    pub condition: Option<&'a Condition>,
     /// Those that are finished.
     pub runs: Vec<&'a Measured<'a>>,
     /// How many there are to be.
@@ -50,9 +50,14 @@ pub struct Member<'a> {
 }
 
 impl Member<'_> {
+    /// The condition's name.
+    pub fn name(&self) -> &str {
+        self.condition.map(|condition| &*condition.name).unwrap_or_default()
+    }
+
     /// What figures and tables call it.
     pub fn label(&self) -> &str {
-        self.condition.label()
+        self.condition.map(Condition::label).unwrap_or_default()
     }
 }
 
@@ -60,14 +65,18 @@ impl Member<'_> {
 type Pattern<'a> = Vec<Option<&'a str>>;
 
 impl<'a> Results<'a> {
-    /// Along one axis: a group for each combination of conditions on the others.
-    pub fn along(&'a self, axis: &str) -> Vec<Group<'a>> {
-        let place = self.place(axis);
+    /// Along one axis: a group for each combination of conditions on the others. Along none each is a group of one.
+    pub fn along(&'a self, axis: Option<&str>) -> Vec<Group<'a>> {
+        let place = axis.map(|axis| self.place(axis));
         let group = |pattern: Pattern<'a>| Group {
             others: self.labels(&pattern),
-            members: self.members(&pattern, place),
+            members: match place {
+                Some(place) => self.members(&pattern, place),
+                None => self.member(None, &pattern).into_iter().collect(),
+            },
         };
-        self.patterns(&[place]).into_iter().map(group).collect()
+        let free: Vec<usize> = place.into_iter().collect();
+        self.patterns(&free).into_iter().map(group).collect()
     }
 
     /// Along two axes, the first of which there need not be: a grid for each combination of conditions on the others.
@@ -98,16 +107,6 @@ impl<'a> Results<'a> {
         self.members(&vec![None; self.file.axes.len()], self.place(axis))
     }
 
-    /// Every combination of conditions with the labels of its conditions and the finished runs, in the plan's order of
-    /// seeds.
-    pub fn combinations(&'a self) -> Vec<(Vec<String>, Vec<&'a Measured<'a>>)> {
-        let cell = |pattern: Pattern<'a>| {
-            let runs = self.runs.iter().filter(|measured| fits(&pattern, measured.run)).collect();
-            (self.labels(&pattern), runs)
-        };
-        self.patterns(&[]).into_iter().map(cell).collect()
-    }
-
     fn place(&self, axis: &str) -> usize {
         self.file.axes.iter().position(|one| one.name == axis).expect("was checked")
     }
@@ -132,13 +131,17 @@ impl<'a> Results<'a> {
         let of = |condition: &'a Condition| {
             let mut pattern = pattern.clone();
             pattern[place] = Some(&condition.name);
-            self.member(condition, &pattern)
+            self.member(Some(condition), &pattern)
         };
         self.file.axes[place].conditions.iter().filter_map(of).collect()
     }
 
     /// `None` if there is no such run.
-    fn member(&'a self, condition: &'a Condition, pattern: &Pattern<'a>) -> Option<Member<'a>> {
+    fn member(
+        &'a self,
+        condition: Option<&'a Condition>,
+        pattern: &Pattern<'a>,
+    ) -> Option<Member<'a>> {
         let planned: Vec<&PlannedRun> =
             self.plan.runs.iter().filter(|run| fits(pattern, run)).collect();
         let is_failed = |run: &&&PlannedRun| self.failed.contains(&run.name());

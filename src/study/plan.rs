@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pliant_core::registry::Plugins;
 use toml::{Table, Value};
 
-use super::file::{Axis, Condition, StudyFile};
+use super::file::{Axis, Combination, Condition, StudyFile};
 use crate::config::{self, Config, Layer, Options};
 
 /// All runs of a study at one scale.
@@ -60,7 +60,11 @@ impl Plan {
                 config::append(&mut layers, &source, "interventions", &condition.with)?;
                 config::append(&mut layers, &source, "probes", &condition.probe)?;
             }
-            for combination in file.combinations.iter().filter(|it| is_of(file, &cell, &it.of)) {
+            let applies =
+                |it: &&Combination| it.scales.is_empty() || it.scales.iter().any(|it| it == scale);
+            for combination in
+                file.combinations.iter().filter(applies).filter(|it| is_of(file, &cell, &it.of))
+            {
                 let source = format!("study {name}, combinations");
                 layers.push(Layer::of_table(source, combination.set.clone()));
             }
@@ -195,6 +199,10 @@ norm = ["both"]
 [[combinations]]
 of = { width = ["16"], norm = ["both"] }
 set = { agent = { discount = 0.5 } }
+[[combinations]]
+of = { width = ["16"] }
+scales = ["one"]
+set = { agent = { discount = 0.25 } }
 [scales.smoke]
 about = "seconds"
 seeds = "3,1"

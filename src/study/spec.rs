@@ -15,8 +15,8 @@ pub struct CurvesSpec {
     pub title: String,
     /// The metric, as `metrics.csv` has it.
     pub tag: String,
-    /// The axis whose conditions are lines.
-    pub lines: String,
+    /// The axis whose conditions are lines; one line without.
+    pub lines: Option<String>,
     /// What training is counted in.
     #[serde(default)]
     pub x: Units,

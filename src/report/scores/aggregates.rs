@@ -65,7 +65,7 @@ fn common(algorithms: &[Algorithm<'_>]) -> Result<Option<Common>, Error> {
     let Some(first) = algorithms.first() else { return Ok(None) };
     let of_all = |name: &str| -> Vec<&Task<'_>> {
         let of = |algorithm: &'_ Algorithm<'_>| {
-            algorithm.tasks.iter().position(|task| task.member.condition.name == name)
+            algorithm.tasks.iter().position(|task| task.member.name() == name)
         };
         algorithms.iter().filter_map(|one| of(one).map(|at| &one.tasks[at])).collect()
     };
@@ -74,7 +74,7 @@ fn common(algorithms: &[Algorithm<'_>]) -> Result<Option<Common>, Error> {
         let tasks = of_all(name);
         tasks.len() == algorithms.len() && tasks.iter().all(|task| count(task) == most)
     };
-    let names: Vec<&str> = first.tasks.iter().map(|task| &*task.member.condition.name).collect();
+    let names: Vec<&str> = first.tasks.iter().map(|task| task.member.name()).collect();
     let (kept, left_out): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| is_common(name));
     if most == 0 || kept.is_empty() {
         return Ok(None);
@@ -83,7 +83,7 @@ fn common(algorithms: &[Algorithm<'_>]) -> Result<Option<Common>, Error> {
         kept.iter().all(|name| of_all(name).iter().all(|task| task.reference.is_some()));
     let scores = |algorithm: &Algorithm<'_>| {
         let of_task = |name: &&str| {
-            let task = algorithm.tasks.iter().find(|task| task.member.condition.name == **name)?;
+            let task = algorithm.tasks.iter().find(|task| task.member.name() == *name)?;
             let values = task.seeded.as_ref()?.values();
             let normalised = |value: f64| match task.reference.filter(|_| is_normalised) {
                 Some(reference) => reference.human_normalised(value),

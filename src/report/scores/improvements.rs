@@ -54,8 +54,8 @@ fn section(
     folder: &Path,
 ) -> Outcome<Section> {
     let pair = |treated: &'_ Task<'_>| {
-        let name = &treated.member.condition.name;
-        base.tasks.iter().find(|base| base.member.condition.name == *name)
+        let name = treated.member.name();
+        base.tasks.iter().find(|base| base.member.name() == name)
     };
     let mut gains: Vec<Gain<'_>> =
         treated.tasks.iter().filter_map(|treated| gain(spec, pair(treated)?, treated)).collect();
@@ -105,13 +105,13 @@ fn gain<'a>(spec: &ScoresSpec, base: &'a Task<'a>, treated: &'a Task<'a>) -> Opt
         (interval.low, interval.high) = (interval.low / scale, interval.high / scale);
     }
     gain.estimate.is_finite().then(|| Gain {
-        task: &treated.member.condition.name,
+        task: treated.member.name(),
         label: treated.member.label(),
         base: of_base,
         treated: of_treated,
         gain,
         seeds: [base, treated].map(|task| seeds(found(task.seeded.as_ref()), task.member)),
-        published: spec.published.get(&treated.member.condition.name).copied(),
+        published: spec.published.get(treated.member.name()).copied(),
     })
 }
 
