@@ -43,6 +43,8 @@ enum Command {
     /// Run a study: many runs, from a file that says what varies
     #[command(subcommand)]
     Study(StudyCommand),
+    /// Make a page of runs with figures and tables, or of a study
+    Report(ReportArgs),
     /// Show the kinds of a family, one of them, or all, with their settings
     List(ListArgs),
     /// Replay a file of actions and write what the environment does
@@ -141,11 +143,22 @@ pub enum StudyCommand {
     Report(StudyArgs),
 }
 
+/// `pliant report`
+#[derive(Args)]
+pub struct ReportArgs {
+    /// Run directories, or the folder of one study
+    #[arg(value_name = "RUN|STUDY", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Where the page goes, with its figures and tables, of runs [default: report]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
 /// Which study, at which scale, where.
 #[derive(Args)]
 pub struct StudyArgs {
-    /// A study's TOML file, or the folder of one that was begun
-    #[arg(value_name = "FILE|FOLDER")]
+    /// A study's TOML file, the name of one (see `pliant list studies`), or the folder of one that was begun
+    #[arg(value_name = "FILE|NAME|FOLDER")]
     pub(crate) study: String,
     /// How large: one of the file's scales
     #[arg(long, value_name = "SCALE")]
@@ -431,6 +444,7 @@ fn dispatch(command: &Command, plugins: &Plugins) -> Outcome {
         Command::Retry(args) => commands::retry::run(args, plugins),
         Command::Eval(args) => commands::eval::run(args, plugins),
         Command::Probe(args) => commands::probe::run(args, plugins),
+        Command::Report(args) => commands::report::run(args, plugins),
         Command::Study(command) => commands::study::run(command, plugins),
         Command::List(args) => commands::list::run(args, plugins),
         Command::Trace(args) => commands::trace::run(args, plugins),

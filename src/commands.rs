@@ -6,6 +6,7 @@ pub mod eval;
 pub mod fetch;
 pub mod list;
 pub mod probe;
+pub mod report;
 pub mod resume;
 pub mod retry;
 mod scores;

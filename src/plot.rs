@@ -65,6 +65,7 @@ fn layout(plots: &[Plot], title: &str, x: &Axis, y: &Axis) -> Layout {
         .with_title(title)
         .with_x_label(&x.label)
         .with_y_label(&y.label);
+    layout.title_size = title_size(title);
     if x.is_log {
         layout = layout.with_log_x();
     }
@@ -72,6 +73,15 @@ fn layout(plots: &[Plot], title: &str, x: &Axis, y: &Axis) -> Layout {
         layout = layout.with_log_y();
     }
     layout
+}
+
+/// Points of a title's letters: smaller where it would not fit.
+fn title_size(title: &str) -> u32 {
+    const LARGEST: u32 = 18;
+    const SMALLEST: u32 = 9;
+    const LETTERS: usize = 52; // of the largest
+    let fits = LARGEST as usize * LETTERS / title.chars().count().max(1);
+    (fits as u32).clamp(SMALLEST, LARGEST)
 }
 
 /// True if an axis has a place for the value.

@@ -1,6 +1,7 @@
 //! Reports: what the runs of a study came to, as figures, tables and a page that is good to read.
 
 mod curves;
+mod embedded;
 mod figure;
 mod matrices;
 mod page;
@@ -9,13 +10,17 @@ mod scores;
 mod settings;
 mod snapshots;
 mod table;
+mod tensorboard;
 mod trends;
+mod videos;
 mod words;
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
+
+use curves::Drawn;
 
 use crate::{
     failure::{Failure, Outcome},
@@ -30,7 +35,8 @@ struct Section {
     body: String,
 }
 
-/// Writes the report of a study into `folder` and returns its page. Every figure and table is also a CSV.
+/// Writes the report of a study into `folder` and returns its page. Every figure and table is also a CSV, and
+/// TensorBoard has numbers and learning curves in `tensorboard/`.
 pub fn write(
     file: &StudyFile,
     scale: &str,
@@ -40,12 +46,33 @@ pub fn write(
     fs::create_dir_all(folder).map_err(|error| {
         Failure::Run(format!("cannot make report folder {}: {error}", folder.display()))
     })?;
-    let mut sections = Vec::new();
+    let (mut sections, drawn) = figures(file, results, folder)?;
+    for spec in &file.tables {
+        sections.extend(table::sections(spec, results, folder)?);
+    }
+    sections.extend(videos::section(results, folder)?);
+    sections.push(settings::section(file, results));
+    tensorboard::write(file, results, &drawn, &folder.join("tensorboard"))?;
+    let page = folder.join("index.html");
+    write_whole(&page, page::html(file, scale, results, &sections).as_bytes())?;
+    Ok(page)
+}
+
+/// All figures, and the lines of those that are learning curves.
+fn figures(
+    file: &StudyFile,
+    results: &Results<'_>,
+    folder: &Path,
+) -> Outcome<(Vec<Section>, Vec<Drawn>)> {
+    let (mut sections, mut drawn) = (Vec::new(), Vec::new());
     for spec in &file.scores {
         sections.extend(scores::sections(spec, results, folder)?);
     }
     for spec in &file.curves {
-        sections.extend(curves::sections(spec, results, folder)?);
+        for (section, lines) in curves::sections(spec, results, folder)? {
+            sections.push(section);
+            drawn.push(lines);
+        }
     }
     for spec in &file.trends {
         sections.extend(trends::sections(spec, results, folder)?);
@@ -59,13 +86,7 @@ pub fn write(
     for spec in &file.matrices {
         sections.push(matrices::section(spec, results, folder)?);
     }
-    for spec in &file.tables {
-        sections.extend(table::sections(spec, results, folder)?);
-    }
-    sections.push(settings::section(file, results));
-    let page = folder.join("index.html");
-    write_whole(&page, page::html(file, scale, results, &sections).as_bytes())?;
-    Ok(page)
+    Ok((sections, drawn))
 }
 
 /// `NAME`, or `NAME-OTHER-CONDITIONS` where there is a file for each of several groups.

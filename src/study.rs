@@ -4,6 +4,7 @@
 //! study's folder; the folder remembers what was planned, so that a study goes on where it was stopped and says so if
 //! its file has changed since.
 
+mod builtin;
 mod check;
 mod file;
 mod folder;
@@ -12,10 +13,11 @@ mod plan;
 mod results;
 mod spec;
 
-pub use file::StudyFile;
+pub use builtin::{Builtin, STUDIES};
+pub use file::{About, Axis, Condition, Scale, StudyFile};
 pub use folder::{RunState, StudyFolder};
 pub use groups::{Grid, Group, Member, Row};
-pub use plan::{Plan, PlannedRun, settings};
+pub use plan::{Plan, PlannedRun, differences, settings};
 pub use results::{Measured, Results};
 pub use spec::{
     CurvesSpec, MatrixSpec, Number, ScatterSpec, ScoresSpec, SnapshotSpec, TableSpec, Take,

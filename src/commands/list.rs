@@ -15,6 +15,7 @@ use crate::{
     cli::ListArgs,
     config::{CheckpointSection, EvalSection, LogSection, PRESETS, Preset, RunSection},
     failure::{Failure, Outcome},
+    study::{Builtin, STUDIES, Scale},
     table,
 };
 
@@ -35,11 +36,13 @@ pub enum Family {
     Probes,
     /// Presets
     Presets,
+    /// Studies
+    Studies,
     /// Settings of the sections that every run has
     Settings,
 }
 
-const ALL: [Family; 8] = [
+const ALL: [Family; 9] = [
     Family::Envs,
     Family::Networks,
     Family::Agents,
@@ -47,6 +50,7 @@ const ALL: [Family; 8] = [
     Family::Interventions,
     Family::Probes,
     Family::Presets,
+    Family::Studies,
     Family::Settings,
 ];
 
@@ -125,6 +129,7 @@ fn entries(family: Family, plugins: &Plugins) -> Vec<Entry> {
         Family::Interventions => kinds(&plugins.interventions),
         Family::Probes => kinds(&plugins.probes),
         Family::Presets => presets(),
+        Family::Studies => studies(),
         Family::Settings => vec![
             section::<RunSection>("run"),
             section::<EvalSection>("eval"),
@@ -150,6 +155,23 @@ fn presets() -> Vec<Entry> {
         parameters: Vec::new(),
     };
     PRESETS.iter().map(entry).collect()
+}
+
+/// With their scales in the place of settings.
+fn studies() -> Vec<Entry> {
+    let entry = |study: &Builtin| {
+        let file = study.file().expect("they are tested");
+        let scale = |(name, scale): (&String, &Scale)| Parameter {
+            name: format!("--scale {name}"),
+            kind: format!("seeds {}", scale.seeds),
+            default: None,
+            doc: scale.about.clone(),
+            choices: Vec::new(),
+        };
+        let parameters = file.scales.iter().map(scale).collect();
+        Entry { name: study.name.to_owned(), doc: file.study.title, parameters }
+    };
+    STUDIES.iter().map(entry).collect()
 }
 
 fn section<S: Serialize + Default + JsonSchema>(name: &str) -> Entry {

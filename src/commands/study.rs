@@ -11,7 +11,7 @@ use pliant_core::registry::Plugins;
 use crate::{
     cli::{StudyArgs, StudyCommand},
     failure::{Failure, Outcome},
-    study::{Plan, StudyFile, StudyFolder},
+    study::{Builtin, Plan, StudyFile, StudyFolder},
 };
 
 /// A study that was asked for: its file, at a scale, in a folder.
@@ -27,9 +27,14 @@ struct Asked {
 pub fn run(command: &StudyCommand, plugins: &Plugins) -> Outcome {
     match command {
         StudyCommand::Run(args) => run::run(args, plugins),
-        StudyCommand::Report(args) => report::run(args, plugins),
+        StudyCommand::Report(args) => report(args, plugins),
         StudyCommand::Status(args) => status::run(args, plugins),
     }
+}
+
+/// Makes the report of a study.
+pub(super) fn report(args: &StudyArgs, plugins: &Plugins) -> Outcome {
+    report::run(args, plugins)
 }
 
 impl Asked {
@@ -39,7 +44,7 @@ impl Asked {
         if given.is_dir() {
             return Self::begun(args, given);
         }
-        let (file, text) = StudyFile::read(given).map_err(Failure::Input)?;
+        let (file, text) = read(&args.study).map_err(Failure::Input)?;
         let scale = scale(&file, args.scale.as_deref()).map_err(Failure::Input)?;
         let default = || PathBuf::from("studies").join(format!("{}-{scale}", file.study.name));
         let folder = StudyFolder::at(args.out.clone().unwrap_or_else(default));
@@ -68,6 +73,15 @@ impl Asked {
 
     fn plan(&self, plugins: &Plugins) -> Outcome<Plan> {
         Plan::new(&self.file, &self.scale, &self.set, plugins).map_err(Failure::Input)
+    }
+}
+
+/// A file, or what comes with the program under the name; a file wins.
+fn read(given: &str) -> Result<(StudyFile, String), String> {
+    let path = Path::new(given);
+    match Builtin::find(given) {
+        Some(builtin) if !path.exists() => Ok((builtin.file()?, builtin.text.to_owned())),
+        _ => StudyFile::read(path),
     }
 }
 

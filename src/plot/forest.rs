@@ -5,7 +5,7 @@ use kuva::{
     prelude::{Layout, Plot},
 };
 
-use super::SIZE;
+use super::{SIZE, title_size};
 
 /// Rows, and what all of them are of.
 #[derive(Clone, Debug)]
@@ -39,11 +39,12 @@ pub(super) fn drawn(title: &str, forest: &Forest) -> Option<(Vec<Plot>, Layout)>
         plot.with_row(&row.label, row.estimate, row.interval.0, row.interval.1)
     });
     let plots = vec![Plot::Forest(plot.with_null_value(0.0))];
-    let layout = Layout::auto_from_plots(&plots)
+    let mut layout = Layout::auto_from_plots(&plots)
         .with_width(f64::from(SIZE.0))
         .with_height(MARGINS + ROW * forest.rows.len() as f64)
         .with_title(title)
         .with_x_label(&forest.label);
+    layout.title_size = title_size(title);
     Some((plots, layout))
 }
 

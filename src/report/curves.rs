@@ -24,12 +24,26 @@ const MOST_POINTS: usize = 200;
 /// Resamples for each point.
 const REPLICATES: usize = 2000;
 
+/// The lines of a figure.
+pub struct Drawn {
+    /// Names it among all figures.
+    pub name: String,
+    /// Above it.
+    pub title: String,
+    /// Means with intervals.
+    pub curves: Vec<Curve>,
+}
+
 /// A figure for each group along the axis that is lines.
-pub fn sections(spec: &CurvesSpec, results: &Results<'_>, folder: &Path) -> Outcome<Vec<Section>> {
+pub fn sections(
+    spec: &CurvesSpec,
+    results: &Results<'_>,
+    folder: &Path,
+) -> Outcome<Vec<(Section, Drawn)>> {
     results.along(spec.lines.as_deref()).iter().map(|group| section(spec, group, folder)).collect()
 }
 
-fn section(spec: &CurvesSpec, group: &Group<'_>, folder: &Path) -> Outcome<Section> {
+fn section(spec: &CurvesSpec, group: &Group<'_>, folder: &Path) -> Outcome<(Section, Drawn)> {
     let of_member = |member: &Member<'_>| {
         let series = |run: &&Measured<'_>| {
             let points = run.series(&spec.tag, spec.x);
@@ -59,7 +73,8 @@ fn section(spec: &CurvesSpec, group: &Group<'_>, folder: &Path) -> Outcome<Secti
         ),
         of: spec.tag.clone(),
     };
-    figure.write(folder)
+    let drawn = Drawn { name: figure.name.clone(), title: figure.title.clone(), curves };
+    Ok((figure.write(folder)?, drawn))
 }
 
 /// `LABEL: 4 of 5 (1 failed)`.

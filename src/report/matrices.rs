@@ -2,9 +2,7 @@
 
 use std::{fs, path::Path};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-
-use super::{Section, escaped, file_name};
+use super::{Section, embedded, escaped, file_name};
 use crate::{
     failure::{Failure, Outcome},
     run_dir::write_whole,
@@ -56,11 +54,7 @@ fn panel(picture: &Path, folder: &Path, name: &str, caption: &str) -> Outcome<St
         write_whole(&folder.join(format!("{name}.npy")), &read(&numbers)?)?;
         link = format!(" <a href=\"{name}.npy\">NPY</a>");
     }
-    let data = BASE64_STANDARD.encode(bytes);
-    let caption = escaped(caption);
-    Ok(format!(
-        "<figure><img alt=\"{caption}\" src=\"data:image/png;base64,{data}\"><figcaption>{caption}.{link}</figcaption></figure>"
-    ))
+    Ok(embedded::panel(&bytes, "png", caption, &link))
 }
 
 fn read(path: &Path) -> Outcome<Vec<u8>> {

@@ -136,8 +136,7 @@ pub struct Scale {
 impl StudyFile {
     /// Reads a file and checks all that can be checked without resolving a configuration.
     pub fn read(path: &Path) -> Result<(Self, String), String> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read study {}: {error}", path.display()))?;
+        let text = std::fs::read_to_string(path).map_err(|error| cannot_read(path, &error))?;
         let source = path.display().to_string();
         Ok((Self::parse(&source, &text)?, text))
     }
@@ -208,6 +207,16 @@ impl Scale {
     pub fn seeds(&self) -> Result<Seeds, String> {
         self.seeds.parse()
     }
+}
+
+/// A name that is no file may be meant for one of ours.
+fn cannot_read(path: &Path, error: &std::io::Error) -> String {
+    let names: Vec<&str> = super::STUDIES.iter().map(|study| study.name).collect();
+    let names = names.join("`, `");
+    format!(
+        "cannot read study {}: {error}; there are also those by name: `{names}`",
+        path.display()
+    )
 }
 
 /// The table in which a value stands under a path of keys.

@@ -136,7 +136,7 @@ fn is_of(file: &StudyFile, cell: &[&Condition], named: &BTreeMap<String, Vec<Str
 }
 
 /// What differs between two configurations, as `KEY: OLD -> NEW`.
-pub(super) fn differences(old: &str, new: &str) -> Vec<String> {
+pub fn differences(old: &str, new: &str) -> Vec<String> {
     let parsed = |text: &str| text.parse::<Table>().unwrap_or_default();
     let (old, new) = (flat(&parsed(old)), flat(&parsed(new)));
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();

@@ -65,6 +65,12 @@ impl<'a> Results<'a> {
         Ok(results)
     }
 
+    /// Of runs that were read, all that there are.
+    pub fn of(file: &'a StudyFile, plan: &'a Plan, runs: Vec<Measured<'a>>) -> Self {
+        let none = Vec::new();
+        Self { file, plan, runs, unfinished: none.clone(), failed: none.clone(), changed: none }
+    }
+
     /// Runs that are not among them, by why.
     pub fn left_out(&self) -> Vec<(String, &[String])> {
         let all = [
@@ -87,7 +93,8 @@ impl<'a> Results<'a> {
 }
 
 impl<'a> Measured<'a> {
-    fn read(run: &'a PlannedRun, directory: PathBuf) -> Outcome<Self> {
+    /// Reads a run's metrics.
+    pub fn read(run: &'a PlannedRun, directory: PathBuf) -> Outcome<Self> {
         let mut by_tag: BTreeMap<String, Vec<Measurement>> = BTreeMap::new();
         for (tag, measurement) in csv::read(&directory.join("metrics.csv"))? {
             by_tag.entry(tag).or_default().push(measurement);

@@ -13,6 +13,7 @@ mod memory;
 mod not_finite;
 mod plugin;
 mod probe;
+mod report;
 mod reproducible;
 mod resume;
 mod seeds;

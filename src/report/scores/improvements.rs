@@ -70,7 +70,7 @@ fn section(
         csv: csv(&gains),
         caption: format!(
             "The {} value of <code>{}</code>: {} less {}, over the larger of a human's score and that of {}, both less a \
-             random policy's (without a human: over the score of {0}); pairs of seeds, 95 % bootstrap intervals that take \
+             random policy's (without a human: over the latter's score alone); pairs of seeds, 95 % bootstrap intervals that take \
              what is divided by as given.{}",
             said_of(spec.take),
             escaped(&spec.tag),
