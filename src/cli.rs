@@ -420,7 +420,7 @@ pub fn main(mut plugins: Plugins) -> ExitCode {
     match failure::catch(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {}", failure::legible(&failure.to_string()));
+            tell!("error: {}", failure::legible(&failure.to_string()));
             ExitCode::from(failure.exit_code())
         }
     }

@@ -9,6 +9,8 @@
 //! }
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))] // they panic: `say!`, `tell!`
+
 #[macro_use]
 mod out;
 

@@ -243,7 +243,7 @@ pub fn lock(folder: &Path, what: &str, doing: &str) -> Outcome<Lock> {
             let folder = folder.display();
             return Err(Failure::Input(format!("{what} {folder}: {holder} is {doing}")));
         }
-        Err(fs::TryLockError::Error(error)) => eprintln!(
+        Err(fs::TryLockError::Error(error)) => tell!(
             "warning: {} cannot be locked ({error}): make sure that no other process is {doing}",
             folder.display()
         ),

@@ -47,7 +47,7 @@ fn newest(directory: &RunDirectory) -> Outcome<Loaded> {
     let folder = directory.checkpoints();
     let newest = checkpoint::read_newest(&folder).map_err(Failure::Input)?;
     for (_, error) in &newest.damaged {
-        eprintln!("warning: {error}; the one before is evaluated");
+        tell!("warning: {error}; the one before is evaluated");
     }
     let none = || Failure::Input(format!("there is no checkpoint in {}", folder.display()));
     newest.loaded.ok_or_else(none)

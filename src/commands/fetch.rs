@@ -15,7 +15,7 @@ pub fn run(args: &FetchArgs) -> Outcome {
         Failure::Input(format!("the data folder {place} (PLIANT_DATA) cannot be made: {error}"))
     })?;
     let options = FetchOptions { from: args.from.clone(), ..FetchOptions::default() };
-    let fetched = fetch(args.dataset, &options, &mut |line| eprintln!("{line}"));
+    let fetched = fetch(args.dataset, &options, &mut |line| tell!("{line}"));
     let folder = fetched.map_err(|error| match &args.from {
         Some(_) => Failure::Input(error.to_string()),
         None => Failure::Run(error.to_string()),

@@ -52,10 +52,7 @@ fn of_runs(args: &ReportArgs, plugins: &Plugins) -> Outcome {
     }
     let page = report::write(&loose.file, "runs", &results, &folder)?;
     if !loose.unfinished.is_empty() {
-        eprintln!(
-            "warning: not finished, shown as far as they came: {}",
-            loose.unfinished.join("; ")
-        );
+        tell!("warning: not finished, shown as far as they came: {}", loose.unfinished.join("; "));
     }
     say!("{}", page.display());
     Ok(())

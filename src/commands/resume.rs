@@ -32,12 +32,12 @@ pub fn run(args: &ResumeArgs, plugins: &Plugins) -> Outcome {
     let from = newest.loaded.as_ref().map_or(From::Again, From::Checkpoint);
     match &from {
         From::Checkpoint(loaded) if !loaded.has_replay() && experiment.config.checkpoint.replay => {
-            eprintln!(
+            tell!(
                 "warning: this checkpoint is without its replay, which only the newest keeps: the replay fills \
                  anew, and what follows is not what the run would have been"
             );
         }
-        From::Again => eprintln!("the run ended before its first checkpoint: it begins again"),
+        From::Again => tell!("the run ended before its first checkpoint: it begins again"),
         _ => {}
     }
     session::run(experiment, &directory, lock, &from)
@@ -62,13 +62,10 @@ fn set_aside(newest: &Newest) -> Outcome {
         let aside = checkpoint::set_aside(path).map_err(|error| {
             Failure::while_doing(format!("cannot rename {}", path.display()), error)
         })?;
-        eprintln!("warning: {error}; it is now {}", aside.display());
+        tell!("warning: {error}; it is now {}", aside.display());
     }
     if let (Some(loaded), false) = (&newest.loaded, newest.damaged.is_empty()) {
-        eprintln!(
-            "warning: the run goes on from the one before, of update {}",
-            loaded.clock.updates
-        );
+        tell!("warning: the run goes on from the one before, of update {}", loaded.clock.updates);
     }
     Ok(())
 }

@@ -111,7 +111,7 @@ fn warn_of_differences(last: Option<&Provenance>, now: &Provenance) {
     let differing: Vec<String> =
         differing.map(|(what, last, now)| format!("{what} {now} instead of {last}")).collect();
     if !differing.is_empty() {
-        eprintln!(
+        tell!(
             "warning: the run goes on with {}: its numbers will not be those of a run that never stopped, bit for bit",
             differing.join(", ")
         );
@@ -124,7 +124,7 @@ pub fn warn_of_idleness(experiment: &Experiment) {
     let updates = experiment.agent.most_updates(experiment.config.run.budget_frames);
     if updates == 0 {
         let frames = experiment.config.run.budget_frames;
-        eprintln!(
+        tell!(
             "warning: nothing will be learned: `run.budget_frames` of {frames} ends before the agent's \
              first update (`agent.learning_starts`)"
         );
@@ -132,7 +132,7 @@ pub fn warn_of_idleness(experiment: &Experiment) {
     }
     // A step takes a frame at least.
     for (label, needs) in experiment.probes.idle_within(experiment.config.run.budget_frames) {
-        eprintln!(
+        tell!(
             "warning: {label} will never measure: it needs {needs} transitions, and \
              `run.budget_frames` ends before"
         );
@@ -143,7 +143,7 @@ pub fn warn_of_idleness(experiment: &Experiment) {
             Some(first) => format!("its first update would be {first}"),
             None => format!("no target update, one every {period} updates, falls into its time"),
         };
-        eprintln!(
+        tell!(
             "warning: {label} will do nothing: {first}, and `run.budget_frames` allows at most \
              {updates} updates"
         );

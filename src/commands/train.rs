@@ -43,7 +43,7 @@ pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
     let path = args.out.clone().unwrap_or_else(|| run_dir::claim_default(&name));
     let provenance = session::provenance(&experiment);
     let (directory, lock) = RunDirectory::create(&path, &experiment.config, &provenance)?;
-    eprintln!("run directory: {}", directory.path().display());
+    tell!("run directory: {}", directory.path().display());
     session::run(experiment, &directory, lock, &session::From::New)
 }
 

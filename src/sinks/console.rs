@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     collections::VecDeque,
     fmt::Write as _,
-    io::{self, IsTerminal, Write as _},
+    io::{self, IsTerminal as _},
     time::Instant,
 };
 
@@ -101,15 +101,15 @@ impl Progress {
     pub fn println(&self, line: &str) {
         match &self.output {
             Output::Quiet => {}
-            Output::Bar(bar) if !bar.is_finished() => bar.suspend(|| print_line(line)),
-            Output::Bar(_) | Output::Lines => print_line(line),
+            Output::Bar(bar) if !bar.is_finished() => bar.suspend(|| tell!("{line}")),
+            Output::Bar(_) | Output::Lines => tell!("{line}"),
         }
     }
 
     /// Writes a line where there is no bar to show the same.
     pub fn line(&self, text: &str) {
         if let Output::Lines = self.output {
-            print_line(text);
+            tell!("{text}");
         }
     }
 
@@ -142,7 +142,7 @@ impl Progress {
             }
             Output::Lines => {
                 if beside.as_mut().is_some_and(|beside| beside.is_line_due(now_s)) {
-                    print_line(&text);
+                    tell!("{text}");
                 }
             }
         }
@@ -180,7 +180,7 @@ impl Progress {
                 bar.set_position(frames);
             }
             Output::Lines => {
-                print_line(&format!("{}{numbers}", position(frames, self.total)));
+                tell!("{}{numbers}", position(frames, self.total));
             }
         }
     }
@@ -192,11 +192,6 @@ fn bar(total: u64, unit: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(&template).expect("the template is well-formed");
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
     bar.with_style(style.progress_chars("━╸─"))
-}
-
-/// Unlike `eprintln!`, does not panic when nobody listens any more.
-fn print_line(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
 }
 
 fn position(frames: u64, total_frames: u64) -> String {

@@ -44,6 +44,22 @@ fn limited(folder: &Path, blocks: u32, args: &[&str]) -> Ran {
     }
 }
 
+/// What is said goes to a full disk, or to nobody.
+#[test]
+fn a_run_whose_words_cannot_be_written_is_made_all_the_same() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (out, place) in [("full", ">/dev/full 2>/dev/full"), ("closed", ">&- 2>&-")] {
+        let script = format!("\"$0\" \"$@\" {place}");
+        let mut command = Command::new("bash");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_pliant")]);
+        // A budget that a reset comes too late for: a warning.
+        let args = short_mnist(out, &["--with", "reset_full"]);
+        let status = command.args(args).current_dir(folder.path()).status().expect("bash starts");
+        assert_eq!(status.code(), Some(0), "{place}");
+        assert!(has_state(&folder.path().join(out), "finished"));
+    }
+}
+
 #[test]
 fn files_that_cannot_grow_stop_a_run_in_order_and_it_goes_on_where_they_can() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -24,7 +24,7 @@ pub fn run(args: &StudyArgs, plugins: &Plugins) -> Outcome {
     let page =
         report::write(&asked.file, &asked.scale, &results, &asked.folder.path().join("report"))?;
     for (what, runs) in results.left_out() {
-        eprintln!("warning: {what}, left out of the report: {}", runs.join("; "));
+        tell!("warning: {what}, left out of the report: {}", runs.join("; "));
     }
     say!("{}", page.display());
     Ok(())

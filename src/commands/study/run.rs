@@ -29,7 +29,7 @@ pub fn run(args: &StudyRunArgs, plugins: &Plugins) -> Outcome {
     let _lock = folder.lock()?;
     let added = folder.plan(&asked.text, &asked.scale, &asked.set, &plan)?;
     if added > 0 {
-        eprintln!("{added} runs are new in this study");
+        tell!("{added} runs are new in this study");
     }
     let (begun, failed) = status::of_runs(folder, &plan);
     let jobs: Vec<Job> = (plan.runs.iter().zip(&begun))
@@ -94,14 +94,14 @@ fn job(folder: &StudyFolder, run: &PlannedRun, state: &RunState, libraries: &[Li
 
 fn say_what_comes(plan: &Plan, folder: &StudyFolder, jobs: &[Job], share: Share, failed: usize) {
     let Share { at_once, threads } = share;
-    eprintln!(
+    tell!(
         "{} of {} runs to do in {}, {at_once} at a time, threads for each: {threads}",
         jobs.len(),
         plan.runs.len(),
         folder.path().display()
     );
     if failed > 0 {
-        eprintln!("{failed} runs failed before and are left; --retry runs them too");
+        tell!("{failed} runs failed before and are left; --retry runs them too");
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn train(
     drop(experiment); // its replay
     let stop = signals::stop()?;
     let Share { at_once, threads } = share;
-    eprintln!(
+    tell!(
         "{} runs in {}, {at_once} at a time, threads for each: {threads}",
         jobs.len(),
         folder.display()
