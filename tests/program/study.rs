@@ -3,7 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, UNIX_EPOCH},
 };
+
+use pliant_core::seeds::Seeds;
 
 use crate::common::{
     Ran, metrics_without_time, newest_tensors, pliant, signal, started, succeeds, wait_until,
@@ -238,6 +242,48 @@ fn stopped_and_killed_studies_go_on_and_end_as_if_they_had_not_been() {
         assert!(newest_tensors(&whole) == newest_tensors(&parts), "{name}");
         assert_eq!(metrics_without_time(&whole), metrics_without_time(&parts), "{name}");
     }
+}
+
+/// The tables and curves of a report, by file.
+fn numbers(report: &Path) -> Vec<(String, String)> {
+    let entries = fs::read_dir(report).expect("a report").flatten();
+    let csv = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|it| it == "csv"));
+    let name = |path: &Path| path.file_name().expect("named").to_string_lossy().into_owned();
+    let mut all: Vec<(String, String)> =
+        csv.map(|path| (name(&path), fs::read_to_string(&path).expect("text"))).collect();
+    all.sort();
+    all
+}
+
+#[test]
+#[ignore = "slow: two minutes"]
+fn forty_runs_killed_at_ten_random_times_end_with_the_tables_of_those_that_were_not() {
+    let folder = folder();
+    fs::write(folder.path().join("forty.toml"), STUDY.replace("\"0..1\"", "\"0..9\""))
+        .expect("writable");
+    succeeds(folder.path(), &["study", "run", "forty.toml", "--out", "whole"]);
+    succeeds(folder.path(), &["study", "report", "whole"]);
+    let seed = UNIX_EPOCH.elapsed().expect("after 1970").as_nanos() as u64;
+    println!("seed {seed}");
+    let mut random = Seeds::new(seed).stream("kills");
+    for _ in 0..10 {
+        let args = ["study", "run", "forty.toml", "--out", "parts"];
+        let mut child = started(folder.path(), &args);
+        thread::sleep(Duration::from_secs_f64(0.5 + 4.0 * random.fraction()));
+        signal(&child, "KILL");
+        child.wait().expect("it ends");
+    }
+    wait_until("no run under way", || {
+        let out = pliant(folder.path(), &["study", "status", "parts"]).out;
+        out.lines().skip(4).all(|row| row.split('┆').nth(2).is_none_or(|n| n.trim().is_empty()))
+    });
+    succeeds(folder.path(), &["study", "run", "parts"]);
+    succeeds(folder.path(), &["study", "report", "parts"]);
+    let report = |out: &str| numbers(&folder.path().join(out).join("report"));
+    assert_eq!(report("whole"), report("parts"));
+    assert_eq!(report("whole").len(), 6);
 }
 
 #[test]
