@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::spec::{CurvesSpec, TableSpec};
-use crate::engine::Seeds;
+use crate::engine::{Seeds, slurm};
 
 /// A study, as its TOML file has it.
 #[derive(Clone, Debug, Deserialize)]
@@ -95,6 +95,9 @@ pub struct Scale {
     /// Fewer conditions: those that are run, by axis.
     #[serde(default)]
     pub only: BTreeMap<String, Vec<String>>,
+    /// What its runs need of Slurm, where they are submitted to it.
+    #[serde(default)]
+    pub slurm: slurm::Settings,
 }
 
 impl StudyFile {
