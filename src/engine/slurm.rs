@@ -14,6 +14,7 @@ mod array;
 mod queue;
 mod settings;
 mod submission;
+mod task;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -25,6 +26,7 @@ pub use array::Array;
 pub use queue::{Queue, Queued};
 pub use settings::Settings;
 pub use submission::{Submission, submit};
+pub use task::OwnTask;
 
 use crate::failure::{Failure, Outcome};
 
@@ -34,29 +36,6 @@ pub fn check() -> Outcome {
         call(program, ["--version"])?;
     }
     Ok(())
-}
-
-/// Puts the array task that this process is of back into the queue, which ends the process soon after.
-pub fn requeue(task: &str) -> Outcome {
-    call("scontrol", ["requeue", task]).map(drop)
-}
-
-/// True if Slurm is not ending a task.
-pub fn is_running(task: &str) -> Outcome<bool> {
-    let state = call("squeue", ["--noheader", "--format=%T", &format!("--jobs={task}")])?;
-    Ok(state.trim() == "RUNNING")
-}
-
-/// The array task that this process is of, as `JOB_INDEX`.
-pub fn own_task() -> Option<String> {
-    let [job, index] = ["SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"].map(std::env::var);
-    Some(format!("{}_{}", job.ok()?, index.ok()?))
-}
-
-/// How often this task was put back into the queue before.
-pub fn restarts() -> u64 {
-    let count = std::env::var("SLURM_RESTART_COUNT");
-    count.ok().and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 /// Runs one of Slurm's programs and returns what it printed. An error of input names the program and has its words.

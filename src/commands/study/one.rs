@@ -13,7 +13,7 @@ use pliant_core::registry::Plugins;
 use crate::{
     cli::{ConfigArgs, ResumeArgs, StudyOneArgs, TrainArgs},
     commands::{resume, train},
-    engine::slurm,
+    engine::slurm::OwnTask,
     failure::{Failure, Outcome},
     signals,
     study::{RunState, StudyFolder},
@@ -90,18 +90,21 @@ fn make(folder: &StudyFolder, run: &str, state: &RunState, plugins: &Plugins) ->
 /// Puts this task back into the queue. Slurm does that itself when it ends a task to requeue it, and one that was
 /// cancelled shall not come back: both are no longer running then.
 fn requeue(came_further: bool) -> Outcome {
-    let Some(task) = slurm::own_task() else {
+    let Some(task) = OwnTask::find() else {
         return Err(Failure::Input("--requeue: this is no task of a Slurm job array".to_owned()));
     };
-    if !slurm::is_running(&task)? {
-        eprintln!("stopped; task {task} was ended by Slurm");
+    let id = task.id();
+    if !task.is_running()? {
+        eprintln!("stopped; Slurm has ended task {id}");
         return Ok(());
     }
-    if !came_further && slurm::restarts() >= MOST_RESTARTS {
+    if !came_further && task.restarts() >= MOST_RESTARTS {
         return Err(Failure::Run(format!(
-            "stopped before it came further, in its {MOST_RESTARTS}th start or a later one: task {task} has too              little time, or --slurm notice_s is too long for it"
+            "task {id} was stopped before it came further, after {} restarts: it has too little time, or \
+             --slurm notice_s is too long for it",
+            task.restarts()
         )));
     }
-    eprintln!("stopped; task {task} goes back into the queue");
-    slurm::requeue(&task)
+    eprintln!("stopped; task {id} goes back into the queue");
+    task.requeue()
 }
