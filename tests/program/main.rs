@@ -16,6 +16,7 @@ mod probe;
 mod reproducible;
 mod resume;
 mod seeds;
+mod slurm;
 mod study;
 mod supervised;
 mod trouble;
