@@ -145,6 +145,13 @@ fn lines(path: &Path) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// The updates of a run's newest checkpoint.
+fn newest(run: &Path) -> u64 {
+    let entries = fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
+    let updates = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    updates.max().unwrap_or(0)
+}
+
 #[test]
 fn runs_of_an_array_are_those_of_the_local_engine() {
     let login = Login::new();
@@ -227,13 +234,9 @@ fn a_task_that_is_stopped_goes_back_into_the_queue_and_goes_on_to_the_bit() {
     let run = login.at("out/runs/16/seed0");
     let stopped = |state: &str, how: &str| {
         login.write("state", state);
-        let before = fs::read_dir(run.join("checkpoints")).map_or(0, Iterator::count);
+        let before = newest(&run);
         let mut task = login.task("out", "16/seed0");
-        wait_until("another checkpoint", || {
-            let now = fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
-            let whole = now.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
-            whole.count() > before.min(1)
-        });
+        wait_until("another checkpoint", || newest(&run) > before);
         signal(&task, how);
         assert!(task.wait().expect("it ends").success());
         assert!(has_state(&run, "stopped"));
