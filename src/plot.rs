@@ -10,10 +10,14 @@ use pliant_core::{
     metrics::{Axis, Curves},
 };
 
+mod forest;
 mod matrix;
 mod raster;
+mod scatter;
 
+pub use forest::{Forest, Row};
 pub use matrix::matrix_picture;
+pub use scatter::{Cloud, Scatter};
 
 /// Pixels of a figure.
 const SIZE: (u32, u32) = (720, 480);
@@ -21,6 +25,59 @@ const SIZE: (u32, u32) = (720, 480);
 /// Told apart by people who see few colours too (Okabe & Ito, 2008).
 const COLOURS: [&str; 8] =
     ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999"];
+
+/// What can be drawn.
+#[derive(Clone, Debug)]
+pub enum Figure {
+    /// Lines.
+    Curves(Curves),
+    /// Points.
+    Scatter(Scatter),
+    /// Estimates with intervals, one below another.
+    Forest(Forest),
+}
+
+impl Figure {
+    /// As SVG; `None` if there is nothing to draw.
+    pub fn svg(&self, title: &str) -> Option<String> {
+        self.drawn(title).map(|(plots, layout)| kuva::render_to_svg(plots, layout))
+    }
+
+    /// As a picture; `None` if there is nothing to draw.
+    pub fn picture(&self, title: &str) -> Result<Option<Picture>> {
+        self.drawn(title).map(|(plots, layout)| raster::pixels(plots, layout)).transpose()
+    }
+
+    fn drawn(&self, title: &str) -> Option<(Vec<Plot>, Layout)> {
+        match self {
+            Self::Curves(curves) => drawn(title, curves),
+            Self::Scatter(scatter) => scatter::drawn(title, scatter),
+            Self::Forest(forest) => forest::drawn(title, forest),
+        }
+    }
+}
+
+/// A layout with what all figures have.
+fn layout(plots: &[Plot], title: &str, x: &Axis, y: &Axis) -> Layout {
+    let mut layout = Layout::auto_from_plots(plots)
+        .with_width(f64::from(SIZE.0))
+        .with_height(f64::from(SIZE.1))
+        .with_title(title)
+        .with_x_label(&x.label)
+        .with_y_label(&y.label);
+    if x.is_log {
+        layout = layout.with_log_x();
+    }
+    if y.is_log {
+        layout = layout.with_log_y();
+    }
+    layout
+}
+
+/// True if an axis has a place for the value.
+fn has_place(axis: &Axis, value: f64) -> bool {
+    value.is_finite() && (!axis.is_log || value > 0.0)
+}
 
 /// Draws lines as a picture; `None` if there is nothing to draw.
 pub fn curves_picture(title: &str, curves: &Curves) -> Result<Option<Picture>> {
@@ -35,8 +92,7 @@ pub fn curves_svg(title: &str, curves: &Curves) -> Option<String> {
 fn drawn(title: &str, curves: &Curves) -> Option<(Vec<Plot>, Layout)> {
     let mut plots: Vec<Plot> = Vec::new();
     for (line, colour) in curves.lines.iter().zip(COLOURS.iter().cycle()) {
-        let fits = |axis: &Axis, value: f64| value.is_finite() && (!axis.is_log || value > 0.0);
-        let is_shown = |(x, y): &(f64, f64)| fits(&curves.x, *x) && fits(&curves.y, *y);
+        let is_shown = |(x, y): &(f64, f64)| has_place(&curves.x, *x) && has_place(&curves.y, *y);
         let shown: Vec<usize> =
             (0..line.points.len()).filter(|index| is_shown(&line.points[*index])).collect();
         if shown.is_empty() {
@@ -59,18 +115,7 @@ fn drawn(title: &str, curves: &Curves) -> Option<(Vec<Plot>, Layout)> {
     if plots.is_empty() {
         return None;
     }
-    let mut layout = Layout::auto_from_plots(&plots)
-        .with_width(f64::from(SIZE.0))
-        .with_height(f64::from(SIZE.1))
-        .with_title(title)
-        .with_x_label(&curves.x.label)
-        .with_y_label(&curves.y.label);
-    if curves.x.is_log {
-        layout = layout.with_log_x();
-    }
-    if curves.y.is_log {
-        layout = layout.with_log_y();
-    }
+    let layout = layout(&plots, title, &curves.x, &curves.y);
     Some((plots, layout))
 }
 

@@ -1,9 +1,16 @@
 //! Reports: what the runs of a study came to, as figures, tables and a page that is good to read.
 
 mod curves;
+mod figure;
+mod matrices;
 mod page;
+mod scatters;
+mod scores;
 mod settings;
+mod snapshots;
 mod table;
+mod trends;
+mod words;
 
 use std::{
     fs,
@@ -34,8 +41,23 @@ pub fn write(
         Failure::Run(format!("cannot make report folder {}: {error}", folder.display()))
     })?;
     let mut sections = Vec::new();
+    for spec in &file.scores {
+        sections.extend(scores::sections(spec, results, folder)?);
+    }
     for spec in &file.curves {
         sections.extend(curves::sections(spec, results, folder)?);
+    }
+    for spec in &file.trends {
+        sections.extend(trends::sections(spec, results, folder)?);
+    }
+    for spec in &file.scatters {
+        sections.push(scatters::section(spec, results, folder)?);
+    }
+    for spec in &file.snapshots {
+        sections.extend(snapshots::sections(spec, results, folder)?);
+    }
+    for spec in &file.matrices {
+        sections.push(matrices::section(spec, results, folder)?);
     }
     for spec in &file.tables {
         sections.extend(table::sections(spec, results, folder)?);

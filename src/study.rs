@@ -4,14 +4,20 @@
 //! study's folder; the folder remembers what was planned, so that a study goes on where it was stopped and says so if
 //! its file has changed since.
 
+mod check;
 mod file;
 mod folder;
+mod groups;
 mod plan;
 mod results;
 mod spec;
 
 pub use file::StudyFile;
 pub use folder::{RunState, StudyFolder};
+pub use groups::{Grid, Group, Member, Row};
 pub use plan::{Plan, PlannedRun, settings};
-pub use results::{Group, Measured, Member, Results};
-pub use spec::{CurvesSpec, TableSpec, Take, Units};
+pub use results::{Measured, Results};
+pub use spec::{
+    CurvesSpec, MatrixSpec, Number, ScatterSpec, ScoresSpec, SnapshotSpec, TableSpec, Take,
+    TrendSpec, Units, When,
+};

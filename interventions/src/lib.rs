@@ -1,5 +1,6 @@
 //! Interventions: one file per method.
 
+mod brownian_motion;
 mod c51;
 mod continual_backprop;
 mod crelu;
@@ -34,6 +35,7 @@ mod upgd;
 mod weight_clipping;
 mod weight_decay;
 
+pub use brownian_motion::{BrownianMotion, BrownianMotionConfig};
 pub use c51::{C51, C51Config};
 pub use continual_backprop::{ContinualBackprop, ContinualBackpropConfig};
 pub use crelu::{Crelu, CreluConfig};
@@ -67,6 +69,7 @@ pub use weight_decay::{DecayForm, WeightDecay, WeightDecayConfig};
 pub fn register(plugins: &mut Plugins) {
     plugins
         .interventions
+        .register("brownian_motion", BrownianMotion::build)
         .register("c51", C51::build)
         .register("continual_backprop", ContinualBackprop::build)
         .register("crelu", Crelu::build)

@@ -55,7 +55,7 @@ fn on_all_networks() -> InterventionTrials {
 #[test]
 fn every_kind_builds_by_default_and_refuses_unknown_settings() {
     trials().check_settings();
-    assert_eq!(trials().kinds().len(), 27);
+    assert_eq!(trials().kinds().len(), 28);
 }
 
 #[test]

@@ -21,7 +21,8 @@ use crate::{batch::check_batch, passes::Passes};
 /// `effective`: the exponential of the entropy of the singular values' shares (Roy & Vetterli, 2007);
 /// `stable`: the sum of squared singular values over the largest one's square.
 /// Of every weight as a matrix [units, inputs * area], as `rank/weight_NAME/LAYER`: `numerical`
-/// (NumPy's `matrix_rank`), `srank`, `effective`, `stable`.
+/// (NumPy's `matrix_rank`), `srank`, `effective`, `stable`; and of all together `rank/weight_effective_share`, the mean
+/// over weights of the effective rank over the largest that one of its shape can have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RankConfig {
@@ -85,6 +86,7 @@ impl Probe for Rank {
             spectrum.report("rank/", "", metrics);
         }
         if self.0.config.weights {
+            let mut shares = Vec::new();
             for (name, weight) in online.variables().weights() {
                 let matrix = weight.detach().flatten(1, -1);
                 let place = format!("/{}", name.trim_end_matches("/weight"));
@@ -92,7 +94,10 @@ impl Probe for Rank {
                 let rank = spectrum.numerical(&matrix.size());
                 metrics.scalar(format!("rank/weight_numerical{place}"), rank as f64);
                 spectrum.report("rank/weight_", &place, metrics);
+                shares.push(spectrum.effective() / spectrum.0.len().max(1) as f64);
             }
+            let mean = shares.iter().sum::<f64>() / shares.len().max(1) as f64;
+            metrics.scalar("rank/weight_effective_share", mean);
         }
         Ok(())
     }

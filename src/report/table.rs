@@ -4,20 +4,26 @@ use std::{fmt::Write as _, path::Path};
 
 use pliant_statistics::{
     bootstrap::Bootstrap,
-    effect::Verdict,
     error::Error,
     estimate::Estimate,
     paired::{PairedDifference, paired_difference},
     seeded::{Seeded, Summary},
 };
 
-use super::{Section, escaped, file_name, lost, seeds, titled};
+use super::{
+    Section, escaped,
+    figure::quoted,
+    file_name, seeds, titled,
+    words::{found, lost_of, of_member, said, said_of, shown},
+};
 use crate::{
     failure::{Failure, Outcome},
     run_dir::write_whole,
     sinks::console::numbers::short,
-    study::{Group, Measured, Member, Results, TableSpec, Take},
+    study::{Group, Member, Results, TableSpec},
 };
+
+mod columns;
 
 /// A condition's row.
 struct Row {
@@ -36,7 +42,11 @@ struct Row {
 
 /// A table for each group along the axis that is rows.
 pub fn sections(spec: &TableSpec, results: &Results<'_>, folder: &Path) -> Outcome<Vec<Section>> {
-    results.along(&spec.rows).iter().map(|group| section(spec, group, folder)).collect()
+    if let Some(columns) = &spec.columns {
+        let grids = results.across(Some(&spec.rows), columns);
+        return grids.iter().map(|grid| columns::section(spec, grid, folder)).collect();
+    }
+    results.along(Some(&spec.rows)).iter().map(|group| section(spec, group, folder)).collect()
 }
 
 fn section(spec: &TableSpec, group: &Group<'_>, folder: &Path) -> Outcome<Section> {
@@ -49,30 +59,33 @@ fn section(spec: &TableSpec, group: &Group<'_>, folder: &Path) -> Outcome<Sectio
 }
 
 fn rows(spec: &TableSpec, group: &Group<'_>) -> Result<Vec<Row>, Error> {
-    let numbers: Vec<Option<Seeded>> =
-        group.members.iter().map(|member| numbers(spec, member)).collect::<Result<_, Error>>()?;
+    let numbers: Vec<Option<Seeded>> = group
+        .members
+        .iter()
+        .map(|member| of_member(member, &spec.tag, spec.take))
+        .collect::<Result<_, Error>>()?;
     let rows = group.members.iter().zip(&numbers);
-    let control = rows.clone().find(|(member, _)| Some(&member.name) == spec.against.as_ref());
+    let control = rows.clone().find(|(member, _)| Some(member.name()) == spec.against.as_deref());
     let compared = group.members.len().saturating_sub(1);
     let bootstrap = Bootstrap::new(0);
     let row = |(member, seeded): (&Member<'_>, &Option<Seeded>)| {
-        let against = control.filter(|(control, _)| control.name != member.name);
+        let against = control.filter(|(control, _)| control.name() != member.name());
         let difference = match (against, seeded) {
             (Some((_, Some(control))), Some(treated)) => {
                 paired_difference(control, treated, &bootstrap.among(compared)).ok()
             }
             _ => None,
         };
-        let is_lost = against.is_some_and(|(member, seeded)| lost_of(member, seeded) > 0);
-        let lost = lost_of(member, seeded);
+        let is_lost = against.is_some_and(|(member, seeded)| lost_of(member, seeded.as_ref()) > 0);
+        let lost = lost_of(member, seeded.as_ref());
         let verdict = difference.as_ref().map(|difference| match is_lost || lost > 0 {
             true => "none, as seeds are lost".to_owned(),
             false => said(difference.effect.verdict()),
         });
         Ok(Row {
-            label: member.label.clone(),
+            label: member.label().to_owned(),
             summary: seeded.as_ref().map(|seeded| seeded.summary(&bootstrap)).transpose()?,
-            seeds: seeds(found(seeded), member),
+            seeds: seeds(found(seeded.as_ref()), member),
             lost,
             planned: member.planned,
             difference,
@@ -82,32 +95,8 @@ fn rows(spec: &TableSpec, group: &Group<'_>) -> Result<Vec<Row>, Error> {
     rows.map(row).collect()
 }
 
-/// `None` if no run has the number.
-fn numbers(spec: &TableSpec, member: &Member<'_>) -> Result<Option<Seeded>, Error> {
-    let of_run = |measured: &&Measured<'_>| {
-        Some((measured.run.seed, measured.number(&spec.tag, spec.take)?))
-    };
-    let values: Vec<(u64, f64)> = member.runs.iter().filter_map(of_run).collect();
-    if values.is_empty() { Ok(None) } else { Seeded::new(member.label.clone(), values).map(Some) }
-}
-
-fn found(seeded: &Option<Seeded>) -> usize {
-    seeded.as_ref().map_or(0, |seeded| seeded.seeds().count())
-}
-
-fn lost_of(member: &Member<'_>, seeded: &Option<Seeded>) -> usize {
-    lost(found(seeded), member)
-}
-
 fn html(spec: &TableSpec, rows: &[Row]) -> String {
-    let take = match spec.take {
-        Take::Last => "last",
-        Take::First => "first",
-        Take::Change => "last less first",
-        Take::Mean => "mean",
-        Take::Max => "largest",
-        Take::Min => "smallest",
-    };
+    let take = said_of(spec.take);
     let is_compared = rows.iter().any(|row| row.difference.is_some());
     let mut text = format!(
         "<p class=\"note\">The {take} value of <code>{}</code>; 95 % bootstrap intervals of the mean over seeds{}.</p>\
@@ -150,28 +139,13 @@ fn cells(row: &Row, is_compared: bool) -> Vec<String> {
     cells
 }
 
-/// `0.51 [0.47, 0.56]`.
-fn shown(estimate: &Estimate) -> String {
-    let ends = estimate.low().zip(estimate.high());
-    let interval = ends.map(|(low, high)| format!(" [{}, {}]", short(low), short(high)));
-    short(estimate.estimate) + &interval.unwrap_or_default()
-}
-
-fn said(verdict: Verdict) -> String {
-    match verdict {
-        Verdict::Above => "higher".to_owned(),
-        Verdict::Below => "lower".to_owned(),
-        other => other.to_string(),
-    }
-}
-
 fn csv(rows: &[Row]) -> String {
     let mut text = String::from(
         "condition,mean,low,high,standard_deviation,least,most,seeds,planned,lost,difference,difference_low,difference_high,p_value,verdict\n",
     );
     let shown = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
     for row in rows {
-        let name = row.label.replace('"', "\"\"");
+        let name = quoted(&row.label);
         let summary = row.summary.as_ref();
         let mean = summary.map(|summary| &summary.mean);
         let effect = row.difference.as_ref().map(|difference| &difference.effect);
@@ -191,7 +165,7 @@ fn csv(rows: &[Row]) -> String {
             shown(effect.map(|effect| effect.p_value)),
             row.verdict.clone().unwrap_or_default(),
         ];
-        text += &format!("\"{name}\",{}\n", fields.join(","));
+        text += &format!("{name},{}\n", fields.join(","));
     }
     text
 }

@@ -9,7 +9,7 @@ use std::{
 use pliant_core::{
     clock::Clock,
     error::Result,
-    metrics::{Curves, Matrix, Metrics, Value},
+    metrics::{Curves, Line, Matrix, Metrics, Value},
     sink::Sink,
 };
 
@@ -74,9 +74,11 @@ pub(super) fn title(tag: &str, clock: &Clock) -> String {
     format!("{tag}, update {}", clock.updates)
 }
 
+const HEADER: &str = "line,x,y,low,high\n";
+
 /// `line,x,y,low,high`; the last two are empty without a band.
 fn curves_csv(curves: &Curves) -> String {
-    let mut text = "line,x,y,low,high\n".to_owned();
+    let mut text = HEADER.to_owned();
     for line in &curves.lines {
         let name = line.name.replace('"', "\"\"");
         for (index, (x, y)) in line.points.iter().enumerate() {
@@ -86,6 +88,26 @@ fn curves_csv(curves: &Curves) -> String {
         }
     }
     text
+}
+
+/// The first line of a file that [`FigureSink`] wrote of curves; `None` if it is none.
+pub fn read_first_line(path: &Path) -> Option<Line> {
+    let text = fs::read_to_string(path).ok()?;
+    let mut rows = text.strip_prefix(HEADER)?.lines().peekable();
+    let name = rows.peek()?.rsplitn(5, ',').last()?.to_owned();
+    let mut line = Line { name: name.trim_matches('"').replace("\"\"", "\""), ..Line::default() };
+    for row in rows {
+        let fields: Vec<&str> = row.rsplitn(5, ',').collect();
+        let [high, low, y, x, of] = fields[..] else { return None };
+        if of != name {
+            break;
+        }
+        line.points.push((x.parse().ok()?, y.parse().ok()?));
+        if let (Ok(low), Ok(high)) = (low.parse(), high.parse()) {
+            line.band.push((low, high));
+        }
+    }
+    Some(line)
 }
 
 /// NumPy's format, f32 `[rows, columns]`.
@@ -101,7 +123,7 @@ fn matrix_npy(matrix: &Matrix) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use pliant_core::metrics::{Axis, Line};
+    use pliant_core::metrics::Axis;
 
     use super::*;
 
@@ -115,7 +137,9 @@ mod tests {
             band: vec![(1.0, 3.0), (2.0, 4.0)],
         };
         let (x, y) = (Axis::linear("x"), Axis::linear("y"));
-        metrics.add("hessian/density", Value::Curves(Curves { x, y, lines: vec![line] }));
+        let other = Line { points: vec![(7.0, 7.0)], ..Line::default() };
+        let lines = vec![line.clone(), other];
+        metrics.add("hessian/density", Value::Curves(Curves { x, y, lines }));
         let (range, label) = ((-1.0, 1.0), "transition".to_owned());
         let matrix = Matrix { rows: 1, columns: 2, values: vec![0.5, -0.5], range, label };
         metrics.add("gradients/cosine", Value::Matrix(matrix));
@@ -124,7 +148,10 @@ mod tests {
         let read = |name: &str| fs::read(folder.path().join("figures").join(name)).expect(name);
         let csv =
             String::from_utf8(read("hessian/density/000000042_00000000168.csv")).expect("text");
-        assert_eq!(csv, "line,x,y,low,high\n\"a\",1,2,1,3\n\"a\",2,3.5,2,4\n");
+        assert_eq!(csv, "line,x,y,low,high\n\"a\",1,2,1,3\n\"a\",2,3.5,2,4\n\"\",7,7,,\n");
+        let path = folder.path().join("figures/hessian/density/000000042_00000000168.csv");
+        assert_eq!(read_first_line(&path), Some(line));
+        assert_eq!(read_first_line(folder.path()), None);
         assert!(read("hessian/density/000000042_00000000168.svg").starts_with(b"<"));
         assert!(read("gradients/cosine/000000042_00000000168.png").starts_with(b"\x89PNG"));
         let array: ndarray::Array2<f32> = {

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::spec::{CurvesSpec, TableSpec};
+use super::check;
+use super::spec::{
+    CurvesSpec, MatrixSpec, ScatterSpec, ScoresSpec, SnapshotSpec, TableSpec, TrendSpec,
+};
 use crate::engine::{Seeds, slurm};
 
 /// A study, as its TOML file has it.
@@ -23,12 +26,30 @@ pub struct StudyFile {
     /// Combinations that are not run: each names conditions by axis, and leaves out those that have one of each.
     #[serde(default)]
     pub leave_out: Vec<BTreeMap<String, Vec<String>>>,
+    /// Settings of combinations of conditions.
+    #[serde(default)]
+    pub combinations: Vec<Combination>,
     /// How large it can be run, by name.
     pub scales: BTreeMap<String, Scale>,
-    /// Learning curves of the report.
+    /// What the report shows: algorithms over tasks,
+    #[serde(default)]
+    pub scores: Vec<ScoresSpec>,
+    /// learning curves,
     #[serde(default)]
     pub curves: Vec<CurvesSpec>,
-    /// Tables of the report.
+    /// numbers against the values of an axis,
+    #[serde(default)]
+    pub trends: Vec<TrendSpec>,
+    /// numbers against numbers,
+    #[serde(default)]
+    pub scatters: Vec<ScatterSpec>,
+    /// curves that probes measured,
+    #[serde(default)]
+    pub snapshots: Vec<SnapshotSpec>,
+    /// heat maps,
+    #[serde(default)]
+    pub matrices: Vec<MatrixSpec>,
+    /// tables.
     #[serde(default)]
     pub tables: Vec<TableSpec>,
 }
@@ -70,6 +91,8 @@ pub struct Condition {
     pub name: String,
     /// What figures and tables call it; the name if there is none.
     pub label: Option<String>,
+    /// Where it stands on the horizontal axis of a trend; that of a setting's value is the value.
+    pub value: Option<f64>,
     /// Settings, as a layer of configuration.
     #[serde(default)]
     pub set: Table,
@@ -79,6 +102,19 @@ pub struct Condition {
     /// Probes that are added, as `--probe` takes them.
     #[serde(default)]
     pub probe: Vec<String>,
+}
+
+/// `[[combinations]]`: settings of runs that have one of the conditions named on each axis named.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Combination {
+    /// Conditions by axis.
+    pub of: BTreeMap<String, Vec<String>>,
+    /// The scales at which it applies; all if there are none.
+    #[serde(default)]
+    pub scales: Vec<String>,
+    /// Settings, laid over those of the axes.
+    pub set: Table,
 }
 
 /// `[scales.NAME]`: how large a study is run.
@@ -117,7 +153,7 @@ impl StudyFile {
             format!("{source}{line}: {}", error.message().trim())
         })?;
         file.axes.iter_mut().try_for_each(Axis::write_out).map_err(|e| format!("{source}: {e}"))?;
-        file.check().map_err(|error| format!("{source}: {error}"))?;
+        check::check(&file).map_err(|error| format!("{source}: {error}"))?;
         Ok(file)
     }
 
@@ -127,83 +163,6 @@ impl StudyFile {
             let names: Vec<String> = self.scales.keys().map(|name| format!("`{name}`")).collect();
             format!("unknown scale `{name}` of {}, expected {}", self.study.name, names.join(", "))
         })
-    }
-
-    fn check(&self) -> Result<(), String> {
-        check_name("study.name", &self.study.name)?;
-        unique("axes", self.axes.iter().map(|axis| &*axis.name))?;
-        for axis in &self.axes {
-            check_name("the name of an axis", &axis.name)?;
-            if axis.conditions.is_empty() {
-                return Err(format!(
-                    "axis {} is empty: give it conditions, or a setting with values",
-                    axis.name
-                ));
-            }
-            unique(&format!("axis {}", axis.name), axis.conditions.iter().map(|c| &*c.name))?;
-            for condition in &axis.conditions {
-                check_name(&format!("a condition of axis {}", axis.name), &condition.name)?;
-            }
-        }
-        self.check_report()?;
-        if self.scales.is_empty() {
-            return Err("there is no scale: give one as [scales.NAME]".to_owned());
-        }
-        for left_out in &self.leave_out {
-            self.check_conditions("leave_out", left_out)?;
-        }
-        for (name, scale) in &self.scales {
-            let place = format!("scales.{name}");
-            scale.seeds().map_err(|error| format!("{place}.seeds: {error}"))?;
-            self.check_conditions(&format!("{place}.only"), &scale.only)?;
-        }
-        Ok(())
-    }
-
-    fn check_report(&self) -> Result<(), String> {
-        let curves = self.curves.iter().map(|spec| ("curves", &spec.name, &spec.lines));
-        let tables = self.tables.iter().map(|spec| ("tables", &spec.name, &spec.rows));
-        for (section, name, axis) in curves.chain(tables) {
-            check_name(&format!("the name of {section}"), name)?;
-            self.axis(&format!("{section} {name}"), axis)?;
-        }
-        unique("curves", self.curves.iter().map(|spec| &*spec.name))?;
-        unique("tables", self.tables.iter().map(|spec| &*spec.name))?;
-        for table in &self.tables {
-            if let Some(against) = &table.against {
-                let by_axis = BTreeMap::from([(table.rows.clone(), vec![against.clone()])]);
-                self.check_conditions(&format!("tables {}, against", table.name), &by_axis)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// An axis by its name.
-    fn axis(&self, place: &str, name: &str) -> Result<&Axis, String> {
-        self.axes
-            .iter()
-            .find(|axis| axis.name == name)
-            .ok_or_else(|| unknown(place, "axis", name, self.axes.iter().map(|axis| &*axis.name)))
-    }
-
-    fn check_conditions(
-        &self,
-        place: &str,
-        by_axis: &BTreeMap<String, Vec<String>>,
-    ) -> Result<(), String> {
-        for (axis, names) in by_axis {
-            let found = self.axis(place, axis)?;
-            if names.is_empty() {
-                return Err(format!("{place}.{axis} is an empty list"));
-            }
-            for name in names {
-                let mut known = found.conditions.iter().map(|condition| &*condition.name);
-                if !known.clone().any(|known| known == name) {
-                    return Err(unknown(&format!("{place}.{axis}"), "condition", name, &mut known));
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -229,6 +188,7 @@ impl Axis {
             Condition {
                 name,
                 label: None,
+                value: value.as_float().or(value.as_integer().map(|value| value as f64)),
                 set: nested(setting, value),
                 with: Vec::new(),
                 probe: Vec::new(),
@@ -259,34 +219,6 @@ fn nested(path: &str, value: &Value) -> Table {
         path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
     let inner = rest.map_or_else(|| value.clone(), |rest| Value::Table(nested(rest, value)));
     Table::from_iter([(first.to_owned(), inner)])
-}
-
-/// Names become folders.
-fn check_name(what: &str, name: &str) -> Result<(), String> {
-    let is_plain =
-        |character: char| character.is_ascii_alphanumeric() || "_-.+".contains(character);
-    if !name.is_empty() && !name.starts_with('.') && name.chars().all(is_plain) {
-        return Ok(());
-    }
-    Err(format!(
-        "{what} is {name:?}, expected letters, digits, `_`, `-`, `+` and `.` that it does not begin with (a `label` is free)"
-    ))
-}
-
-fn unique<'a>(place: &str, names: impl Iterator<Item = &'a str>) -> Result<(), String> {
-    let mut seen = std::collections::BTreeSet::new();
-    let twice = names.into_iter().find(|name| !seen.insert(*name));
-    twice.map_or(Ok(()), |name| Err(format!("{place}: the name `{name}` stands there twice")))
-}
-
-fn unknown<'a>(
-    place: &str,
-    what: &str,
-    name: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> String {
-    let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
-    format!("{place}: unknown {what} `{name}`, expected one of {}", known.join(", "))
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! From a study's file to its runs.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use pliant_core::registry::Plugins;
 use toml::{Table, Value};
 
-use super::file::{Condition, StudyFile};
+use super::file::{Axis, Combination, Condition, StudyFile};
 use crate::config::{self, Config, Layer, Options};
 
 /// All runs of a study at one scale.
@@ -57,6 +59,14 @@ impl Plan {
                 layers.push(Layer::of_table(source.clone(), condition.set.clone()));
                 config::append(&mut layers, &source, "interventions", &condition.with)?;
                 config::append(&mut layers, &source, "probes", &condition.probe)?;
+            }
+            let applies =
+                |it: &&Combination| it.scales.is_empty() || it.scales.iter().any(|it| it == scale);
+            for combination in
+                file.combinations.iter().filter(applies).filter(|it| is_of(file, &cell, &it.of))
+            {
+                let source = format!("study {name}, combinations");
+                layers.push(Layer::of_table(source, combination.set.clone()));
             }
             layers.extend(above.clone());
             let config = config::resolve(&layers, plugins)?;
@@ -114,19 +124,22 @@ fn cells<'a>(file: &'a StudyFile, scale: &str) -> Result<Vec<Vec<&'a Condition>>
 }
 
 fn is_left_out(file: &StudyFile, cell: &[&Condition]) -> bool {
-    file.leave_out.iter().any(|left_out| {
-        let mut named = file.axes.iter().zip(cell).filter_map(|(axis, condition)| {
-            Some(left_out.get(&axis.name)?.contains(&condition.name))
-        });
-        !left_out.is_empty() && named.all(|is_named| is_named)
-    })
+    file.leave_out.iter().any(|left_out| !left_out.is_empty() && is_of(file, cell, left_out))
+}
+
+/// True if a combination has one of the conditions named on each axis named.
+fn is_of(file: &StudyFile, cell: &[&Condition], named: &BTreeMap<String, Vec<String>>) -> bool {
+    let is_one = |(axis, condition): (&Axis, &&Condition)| {
+        named.get(&axis.name).is_none_or(|names| names.contains(&condition.name))
+    };
+    file.axes.iter().zip(cell).all(is_one)
 }
 
 /// What differs between two configurations, as `KEY: OLD -> NEW`.
 pub(super) fn differences(old: &str, new: &str) -> Vec<String> {
     let parsed = |text: &str| text.parse::<Table>().unwrap_or_default();
     let (old, new) = (flat(&parsed(old)), flat(&parsed(new)));
-    let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let shown =
         |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
     let differs = keys.into_iter().filter(|key| old.get(*key) != new.get(*key));
@@ -136,12 +149,12 @@ pub(super) fn differences(old: &str, new: &str) -> Vec<String> {
 }
 
 /// A configuration's settings by their paths.
-pub fn settings(config: &Config) -> std::collections::BTreeMap<String, Value> {
+pub fn settings(config: &Config) -> BTreeMap<String, Value> {
     flat(&config.to_toml().parse::<Table>().expect("what was just written"))
 }
 
-fn flat(table: &Table) -> std::collections::BTreeMap<String, Value> {
-    let mut found = std::collections::BTreeMap::new();
+fn flat(table: &Table) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
     for (key, value) in table {
         match value {
             Value::Table(inner) => {
@@ -183,6 +196,13 @@ set = { agent = { batch_size = 16 } }
 [[leave_out]]
 width = ["32"]
 norm = ["both"]
+[[combinations]]
+of = { width = ["16"], norm = ["both"] }
+set = { agent = { discount = 0.5 } }
+[[combinations]]
+of = { width = ["16"] }
+scales = ["one"]
+set = { agent = { discount = 0.25 } }
 [scales.smoke]
 about = "seconds"
 seeds = "3,1"
@@ -217,6 +237,8 @@ only = { width = ["32"] }
         assert_eq!([width(&runs[0]), width(&runs[2])], [Some(16), Some(32)]);
         let batch = |run: &PlannedRun| run.config.agent.settings["batch_size"].as_integer();
         assert_eq!([batch(&runs[0]), batch(&runs[1])], [Some(8), Some(16)]);
+        let discount = |run: &PlannedRun| run.config.agent.settings["discount"].as_float();
+        assert_eq!([0, 1, 2].map(|run| discount(&runs[run])), [Some(0.9), Some(0.5), Some(0.9)]);
         let kinds = |kinds: &[KindTable]| -> Vec<String> {
             kinds.iter().map(|table| table.kind.clone()).collect()
         };

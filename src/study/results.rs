@@ -1,12 +1,12 @@
 //! What the finished runs of a study measured.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use super::{
-    file::{Axis, Condition, StudyFile},
+    file::StudyFile,
     folder::{RunState, StudyFolder},
     plan::{Plan, PlannedRun},
-    spec::{Take, Units},
+    spec::{Number, Take, Units, When},
 };
 use crate::{
     failure::Outcome,
@@ -15,9 +15,9 @@ use crate::{
 
 /// The finished runs with their metrics, and an account of the others.
 pub struct Results<'a> {
-    file: &'a StudyFile,
-    plan: &'a Plan,
-    runs: Vec<Measured<'a>>,
+    pub(super) file: &'a StudyFile,
+    pub(super) plan: &'a Plan,
+    pub(super) runs: Vec<Measured<'a>>,
     /// Names of runs that wait, are under way or were stopped.
     pub unfinished: Vec<String>,
     /// Names of runs that failed, which may have to do with what they measure.
@@ -30,29 +30,9 @@ pub struct Results<'a> {
 pub struct Measured<'a> {
     /// What it was.
     pub run: &'a PlannedRun,
+    /// Its run directory.
+    pub directory: PathBuf,
     by_tag: BTreeMap<String, Vec<Measurement>>,
-}
-
-/// The runs that differ in one axis and in their seeds alone.
-pub struct Group<'a> {
-    /// The conditions on the other axes: label of the axis' condition each; empty if there is no other axis.
-    pub others: Vec<String>,
-    /// The conditions of the axis that were planned, in the order of the study's file.
-    pub members: Vec<Member<'a>>,
-}
-
-/// The runs of one condition, that differ in their seeds.
-pub struct Member<'a> {
-    /// The condition's name.
-    pub name: String,
-    /// What figures and tables call it.
-    pub label: String,
-    /// Those that are finished.
-    pub runs: Vec<&'a Measured<'a>>,
-    /// How many there are to be.
-    pub planned: usize,
-    /// How many failed.
-    pub failed: usize,
 }
 
 impl<'a> Results<'a> {
@@ -74,8 +54,7 @@ impl<'a> Results<'a> {
                     results.changed.push(format!("{name} ({})", changes.join(", ")));
                 }
                 RunState::Finished => {
-                    let metrics = folder.run(&name).join("metrics.csv");
-                    results.runs.push(Measured::read(run, &metrics)?);
+                    results.runs.push(Measured::read(run, folder.run(&name))?);
                 }
                 RunState::Failed(_) => results.failed.push(name),
                 RunState::Waiting | RunState::Running | RunState::Interrupted => {
@@ -105,68 +84,15 @@ impl<'a> Results<'a> {
     pub fn runs(&self) -> &[Measured<'a>] {
         &self.runs
     }
-
-    /// Along one axis: a group for each combination of conditions on the others, in the order of the study's file.
-    pub fn along(&'a self, axis: &str) -> Vec<Group<'a>> {
-        let place = self.file.axes.iter().position(|one| one.name == axis).expect("was checked");
-        let others = |run: &PlannedRun| {
-            let mut conditions = run.conditions.clone();
-            conditions.remove(place);
-            conditions
-        };
-        let mut keys: Vec<Vec<String>> = Vec::new();
-        for key in self.plan.runs.iter().map(others) {
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
-        }
-        let group = |key: &Vec<String>| {
-            let member = |condition: &Condition| {
-                let is_in = |run: &PlannedRun| {
-                    run.conditions[place] == condition.name && others(run) == *key
-                };
-                self.member(condition, is_in)
-            };
-            let members = self.file.axes[place].conditions.iter().filter_map(member).collect();
-            Group { others: self.labels(place, key), members }
-        };
-        keys.iter().map(group).collect()
-    }
-
-    /// `None` if there is no such run.
-    fn member(
-        &'a self,
-        condition: &Condition,
-        is_in: impl Fn(&PlannedRun) -> bool,
-    ) -> Option<Member<'a>> {
-        let planned: Vec<&PlannedRun> = self.plan.runs.iter().filter(|run| is_in(run)).collect();
-        let is_failed = |run: &&&PlannedRun| self.failed.contains(&run.name());
-        (!planned.is_empty()).then(|| Member {
-            name: condition.name.clone(),
-            label: condition.label().to_owned(),
-            runs: self.runs.iter().filter(|measured| is_in(measured.run)).collect(),
-            failed: planned.iter().filter(is_failed).count(),
-            planned: planned.len(),
-        })
-    }
-
-    fn labels(&self, place: usize, key: &[String]) -> Vec<String> {
-        let others = self.file.axes.iter().enumerate().filter(|(index, _)| *index != place);
-        let label = |((_, axis), name): ((usize, &Axis), &String)| {
-            let condition = axis.conditions.iter().find(|condition| condition.name == *name);
-            condition.map_or_else(|| name.clone(), |condition| condition.label().to_owned())
-        };
-        others.zip(key).map(label).collect()
-    }
 }
 
 impl<'a> Measured<'a> {
-    fn read(run: &'a PlannedRun, path: &Path) -> Outcome<Self> {
+    fn read(run: &'a PlannedRun, directory: PathBuf) -> Outcome<Self> {
         let mut by_tag: BTreeMap<String, Vec<Measurement>> = BTreeMap::new();
-        for (tag, measurement) in csv::read(path)? {
+        for (tag, measurement) in csv::read(&directory.join("metrics.csv"))? {
             by_tag.entry(tag).or_default().push(measurement);
         }
-        Ok(Self { run, by_tag })
+        Ok(Self { run, directory, by_tag })
     }
 
     /// The finite values of a tag over training; the later of two at one x counts.
@@ -189,8 +115,13 @@ impl<'a> Measured<'a> {
         points
     }
 
-    /// One number of a tag; `None` if it has none, or one that is not finite.
-    pub fn number(&self, tag: &str, take: Take) -> Option<f64> {
+    /// A number of the run; `None` if it has none, or one that is not finite.
+    pub fn number(&self, number: &Number) -> Option<f64> {
+        self.taken(&number.tag, number.take)
+    }
+
+    /// The same by a tag and which number of its series.
+    pub fn taken(&self, tag: &str, take: Take) -> Option<f64> {
         let values: Vec<f64> = self.by_tag.get(tag)?.iter().map(|one| one.value).collect();
         let (first, last) = (*values.first()?, *values.last()?);
         let number = match take {
@@ -202,5 +133,30 @@ impl<'a> Measured<'a> {
             Take::Min => values.iter().copied().fold(f64::INFINITY, f64::min),
         };
         number.is_finite().then_some(number)
+    }
+
+    /// Files of one kind below `figures/TAG`, in the order in which they were measured, each with the updates that had been
+    /// made.
+    pub fn figures(&self, tag: &str, extension: &str) -> Vec<(u64, PathBuf)> {
+        let folder = self.directory.join("figures").join(tag);
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let of_kind = |path: &PathBuf| path.extension().is_some_and(|end| end == extension);
+        let updates = |path: PathBuf| {
+            let name = path.file_stem()?.to_str()?.split_once('_')?.0.parse().ok()?;
+            Some((name, path))
+        };
+        let paths = entries.map(|entry| entry.path()).filter(of_kind);
+        let mut found: Vec<(u64, PathBuf)> = paths.filter_map(updates).collect();
+        found.sort();
+        found
+    }
+
+    /// One of them.
+    pub fn figure(&self, tag: &str, extension: &str, when: When) -> Option<(u64, PathBuf)> {
+        let mut all = self.figures(tag, extension).into_iter();
+        match when {
+            When::First => all.next(),
+            When::Last => all.last(),
+        }
     }
 }

@@ -146,6 +146,7 @@ fn ranks_by_hand() {
             ("rank/weight_srank/output", 2.0),
             ("rank/weight_effective/output", shares.exp()),
             ("rank/weight_stable/output", 4.25 / 4.0),
+            ("rank/weight_effective_share", shares.exp() / 2.0),
         ],
     );
     let alone = rank("weights = false");

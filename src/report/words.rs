@@ -1,0 +1,58 @@
+//! Numbers of seeds, and how they are told.
+
+use pliant_statistics::{effect::Verdict, error::Error, estimate::Estimate, seeded::Seeded};
+
+use super::lost;
+use crate::{
+    sinks::console::numbers::short,
+    study::{Measured, Member, Take},
+};
+
+/// A number of each seed; `None` if no run has it.
+pub(super) fn of_member(
+    member: &Member<'_>,
+    tag: &str,
+    take: Take,
+) -> Result<Option<Seeded>, Error> {
+    let of_run = |measured: &&Measured<'_>| Some((measured.run.seed, measured.taken(tag, take)?));
+    let values: Vec<(u64, f64)> = member.runs.iter().filter_map(of_run).collect();
+    if values.is_empty() { Ok(None) } else { Seeded::new(member.label(), values).map(Some) }
+}
+
+/// How many seeds there are.
+pub(super) fn found(seeded: Option<&Seeded>) -> usize {
+    seeded.map_or(0, |seeded| seeded.seeds().count())
+}
+
+/// How many seeds a condition lost.
+pub(super) fn lost_of(member: &Member<'_>, seeded: Option<&Seeded>) -> usize {
+    lost(found(seeded), member)
+}
+
+/// `0.51 [0.47, 0.56]`.
+pub(super) fn shown(estimate: &Estimate) -> String {
+    let ends = estimate.low().zip(estimate.high());
+    let interval = ends.map(|(low, high)| format!(" [{}, {}]", short(low), short(high)));
+    short(estimate.estimate) + &interval.unwrap_or_default()
+}
+
+/// What may be said of a difference.
+pub(super) fn said(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Above => "higher".to_owned(),
+        Verdict::Below => "lower".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Which number of a series: `last`, as in "the last value of".
+pub(super) fn said_of(take: Take) -> &'static str {
+    match take {
+        Take::Last => "last",
+        Take::First => "first",
+        Take::Change => "last less first",
+        Take::Mean => "mean",
+        Take::Max => "largest",
+        Take::Min => "smallest",
+    }
+}
