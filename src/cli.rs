@@ -1,9 +1,12 @@
 //! The command line.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{
-    Args, CommandFactory, Parser, Subcommand,
+    Args, CommandFactory, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use pliant_core::registry::Plugins;
@@ -87,6 +90,13 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
+    /// A file's alone.
+    pub fn of_file(path: &Path) -> Self {
+        let base = Some(path.to_string_lossy().into_owned());
+        let (set, with, probe) = (Vec::new(), Vec::new(), Vec::new());
+        Self { base, set, with, probe, seed: None, device: None }
+    }
+
     /// The same as options of a configuration.
     pub fn options(&self) -> Options {
         Options {
@@ -141,6 +151,8 @@ pub enum StudyCommand {
     Status(StudyArgs),
     /// Make figures, tables and a page of what is finished
     Report(StudyArgs),
+    /// Begin one of its runs, or continue it, in this process: what job arrays call
+    One(StudyOneArgs),
 }
 
 /// `pliant report`
@@ -176,15 +188,45 @@ pub struct StudyArgs {
 pub struct StudyRunArgs {
     #[command(flatten)]
     pub(crate) study: StudyArgs,
-    /// At most so many runs at a time [default: as many as there are cores for]
+    /// What the runs are: processes of this machine, or tasks of Slurm job arrays
+    #[arg(long, value_enum, default_value_t = Engine::Local)]
+    pub(crate) engine: Engine,
+    /// At most so many runs at a time [default: as many as there are cores for; with Slurm, as many as it starts]
     #[arg(long, value_name = "N", value_parser = at_least_one(1000))]
     pub(crate) jobs: Option<usize>,
+    /// With --engine slurm, what to ask of it: account, constraint, cpus, gpus, memory, notice_s, partition, qos, time
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) slurm: Vec<String>,
+    /// With --engine slurm: return when Slurm is done with all runs
+    #[arg(long)]
+    pub(crate) wait: bool,
     /// Run those that failed again, from their last checkpoints
     #[arg(long)]
     pub(crate) retry: bool,
     /// Check everything, list the runs, and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Who runs a study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// Processes of this machine
+    Local,
+    /// Tasks of Slurm job arrays
+    Slurm,
+}
+
+/// `pliant study one`
+#[derive(Args)]
+pub struct StudyOneArgs {
+    /// The folder of a study that was begun
+    pub(crate) folder: PathBuf,
+    /// The run, as `status` calls it: CONDITION/../seedN
+    pub(crate) run: String,
+    /// If it is stopped before its end, put the Slurm array task that this is back into the queue
+    #[arg(long)]
+    pub(crate) requeue: bool,
 }
 
 /// `pliant retry`

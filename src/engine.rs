@@ -1,7 +1,8 @@
-//! Running several runs of one configuration.
+//! Running several runs: as processes of this machine, or as tasks of Slurm job arrays.
 
 mod local;
 mod seeds;
+pub mod slurm;
 
 pub use local::{Ended, Job, Share, run_all};
 pub use seeds::Seeds;

@@ -1,7 +1,9 @@
 //! `pliant study`
 
+mod one;
 mod report;
 mod run;
+mod slurm;
 mod status;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +31,7 @@ pub fn run(command: &StudyCommand, plugins: &Plugins) -> Outcome {
         StudyCommand::Run(args) => run::run(args, plugins),
         StudyCommand::Report(args) => report(args, plugins),
         StudyCommand::Status(args) => status::run(args, plugins),
+        StudyCommand::One(args) => one::run(args, plugins),
     }
 }
 

@@ -9,7 +9,7 @@ use super::check;
 use super::spec::{
     CurvesSpec, MatrixSpec, ScatterSpec, ScoresSpec, SnapshotSpec, TableSpec, TrendSpec,
 };
-use crate::engine::Seeds;
+use crate::engine::{Seeds, slurm};
 
 /// A study, as its TOML file has it.
 #[derive(Clone, Debug, Deserialize)]
@@ -131,6 +131,9 @@ pub struct Scale {
     /// Fewer conditions: those that are run, by axis.
     #[serde(default)]
     pub only: BTreeMap<String, Vec<String>>,
+    /// What its runs need of Slurm, where they are submitted to it.
+    #[serde(default)]
+    pub slurm: slurm::Settings,
 }
 
 impl StudyFile {

@@ -5,6 +5,7 @@
 //! configs/NAME.toml    what a run is started from
 //! runs/NAME/           its run directory; runs/NAME.log is what it printed
 //! report/              figures, tables and a page
+//! slurm/               what was submitted to Slurm
 //! ```
 
 use std::{
@@ -151,6 +152,16 @@ impl StudyFolder {
     /// A run's directory.
     pub fn run(&self, name: &str) -> PathBuf {
         self.0.join("runs").join(name)
+    }
+
+    /// What a run prints.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.0.join("runs").join(format!("{name}.log"))
+    }
+
+    /// What was submitted to Slurm.
+    pub fn slurm(&self) -> PathBuf {
+        self.0.join("slurm")
     }
 
     /// Where a run stands, and how far it has come.

@@ -17,6 +17,7 @@ mod report;
 mod reproducible;
 mod resume;
 mod seeds;
+mod slurm;
 mod study;
 mod supervised;
 mod trouble;

@@ -11,6 +11,7 @@ use toml::Table;
 use crate::{
     commands::resume::stored_config,
     config::{Config, Options},
+    engine::slurm::Settings,
     failure::{Failure, Outcome},
     run_dir::{RunDirectory, State},
     study::{
@@ -111,6 +112,7 @@ fn file(conditions: Vec<Condition>, paths: &[PathBuf]) -> Outcome<StudyFile> {
         seeds: "0".to_owned(),
         set: Table::new(),
         only: BTreeMap::new(),
+        slurm: Settings::default(),
     };
     let title =
         if paths.len() == 1 { "One run".to_owned() } else { format!("{} runs", paths.len()) };

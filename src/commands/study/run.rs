@@ -4,9 +4,12 @@ use std::{ffi::OsString, path::Path};
 
 use pliant_core::registry::{Library, Plugins};
 
-use super::{Asked, status};
+use super::{
+    Asked, slurm,
+    status::{self, View},
+};
 use crate::{
-    cli::StudyRunArgs,
+    cli::{Engine, StudyRunArgs},
     device,
     engine::{self, Ended, Job, Share},
     experiment::{self, check_memory_for},
@@ -18,48 +21,105 @@ use crate::{
 
 /// Runs what is not finished of a study.
 pub fn run(args: &StudyRunArgs, plugins: &Plugins) -> Outcome {
+    check_options(args)?;
     let asked = Asked::of(&args.study)?;
     let plan = asked.plan(plugins)?;
-    let share = check(&plan, args.jobs, plugins)?;
+    match args.engine {
+        Engine::Local => local(args, &asked, &plan, plugins),
+        Engine::Slurm => slurm::run(args, &asked, &plan, plugins),
+    }
+}
+
+fn check_options(args: &StudyRunArgs) -> Outcome {
+    let of_slurm = [("--slurm", !args.slurm.is_empty()), ("--wait", args.wait)];
+    match (args.engine, of_slurm.into_iter().find(|(_, is_given)| *is_given)) {
+        (Engine::Local, Some((option, _))) => Err(Failure::Input(format!(
+            "{option} belongs to --engine slurm, which is not asked for"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// As processes of this machine.
+fn local(args: &StudyRunArgs, asked: &Asked, plan: &Plan, plugins: &Plugins) -> Outcome {
+    let share = check(plan, args.jobs, plugins)?;
     if args.dry_run {
-        describe(&plan);
+        describe(plan);
         return Ok(());
     }
     let folder = &asked.folder;
     let _lock = folder.lock()?;
-    let added = folder.plan(&asked.text, &asked.scale, &asked.set, &plan)?;
-    if added > 0 {
-        tell!("{added} runs are new in this study");
-    }
-    let (begun, failed) = status::of_runs(folder, &plan);
-    let jobs: Vec<Job> = (plan.runs.iter().zip(&begun))
-        .filter(|(_, state)| is_due(state, args.retry))
-        .map(|(run, state)| job(folder, run, state, &plugins.libraries))
+    take_up(asked, plan)?;
+    let view = View::of(folder, plan);
+    let jobs: Vec<Job> = due(&view, args.retry)
+        .into_iter()
+        .map(|(run, state)| job(folder, run, &state, &plugins.libraries))
         .collect();
-    say_what_comes(&plan, folder, &jobs, share, if args.retry { 0 } else { failed });
+    say_what_comes(plan, folder, &jobs, share);
+    say_what_is_left(&view, args.retry);
     let stop = signals::stop()?;
     let progress = Progress::new(jobs.iter().map(|job| job.budget_frames).sum());
     let ended =
         engine::run_all(Path::new("/proc/self/exe"), &jobs, share.at_once, &progress, &stop);
     progress.close();
-    say!("{}", status::table(folder, &plan));
-    outcome(folder, &plan, &jobs, &ended)
+    say!("{}", View::of(folder, plan).table());
+    outcome(folder, plan, &jobs, &ended)
+}
+
+/// Remembers the plan in the study's folder.
+pub fn take_up(asked: &Asked, plan: &Plan) -> Outcome {
+    let added = asked.folder.plan(&asked.text, &asked.scale, &asked.set, plan)?;
+    if added > 0 {
+        tell!("{added} runs are new in this study");
+    }
+    Ok(())
 }
 
 /// Builds one run of every combination of conditions, and returns how the machine is shared.
 fn check(plan: &Plan, at_once: Option<usize>, plugins: &Plugins) -> Outcome<Share> {
-    let first_seed = plan.runs.first().map(|run| run.seed);
     let threads = plan.runs.iter().map(|run| run.config.run.threads).max().unwrap_or(1);
     let share = Share::of(device::cores(), plan.runs.len(), at_once, threads);
-    for run in plan.runs.iter().filter(|run| Some(run.seed) == first_seed) {
-        let named = |failure: Failure| Failure::Input(format!("run {}: {failure}", run.name()));
-        let experiment = experiment::build(run.config.clone(), plugins).map_err(named)?;
-        check_memory_for(&experiment, share.at_once).map_err(named)?;
+    for run in of_first_seed(plan) {
+        let experiment = experiment::build(run.config.clone(), plugins);
+        let checked = experiment.and_then(|it| check_memory_for(&it, share.at_once));
+        checked.map_err(|failure| in_run(run, &failure))?;
     }
     Ok(share)
 }
 
-fn describe(plan: &Plan) {
+/// One run of every combination of conditions.
+pub fn of_first_seed(plan: &Plan) -> impl Iterator<Item = &PlannedRun> {
+    let first = plan.runs.first().map(|run| run.seed);
+    plan.runs.iter().filter(move |run| Some(run.seed) == first)
+}
+
+/// An error of input with the run that it is of.
+pub fn in_run(run: &PlannedRun, failure: &Failure) -> Failure {
+    Failure::Input(format!("run {}: {failure}", run.name()))
+}
+
+/// The runs to be made now.
+pub fn due<'a>(view: &View<'a>, retry: bool) -> Vec<(&'a PlannedRun, RunState)> {
+    let states = view.plan.runs.iter().map(|run| (run, view.folder.state(&run.name()).0));
+    states
+        .filter(|(run, state)| is_due(state, retry) && view.queued(&run.name()).is_none())
+        .collect()
+}
+
+/// Says which runs are not made though they are not finished.
+pub fn say_what_is_left(view: &View<'_>, retry: bool) {
+    let queued = view.queue.as_ref().map_or(0, engine::slurm::Queue::len);
+    if queued > 0 {
+        tell!("{queued} runs are in Slurm's queue and are left to it");
+    }
+    let failed = view.failed().len();
+    if failed > 0 && !retry {
+        tell!("{failed} runs failed before and are left; --retry runs them too");
+    }
+}
+
+/// What a run without doing anything says.
+pub fn describe(plan: &Plan) {
     say!("everything was checked and built; nothing was run");
     for run in &plan.runs {
         say!("{}  {} frames", run.name(), run.config.run.budget_frames);
@@ -92,7 +152,7 @@ fn job(folder: &StudyFolder, run: &PlannedRun, state: &RunState, libraries: &[Li
     Job { name, arguments, run: directory, budget_frames: run.config.run.budget_frames }
 }
 
-fn say_what_comes(plan: &Plan, folder: &StudyFolder, jobs: &[Job], share: Share, failed: usize) {
+fn say_what_comes(plan: &Plan, folder: &StudyFolder, jobs: &[Job], share: Share) {
     let Share { at_once, threads } = share;
     tell!(
         "{} of {} runs to do in {}, {at_once} at a time, threads for each: {threads}",
@@ -100,9 +160,6 @@ fn say_what_comes(plan: &Plan, folder: &StudyFolder, jobs: &[Job], share: Share,
         plan.runs.len(),
         folder.path().display()
     );
-    if failed > 0 {
-        tell!("{failed} runs failed before and are left; --retry runs them too");
-    }
 }
 
 /// An error that lists what failed.
@@ -113,8 +170,7 @@ fn outcome(folder: &StudyFolder, plan: &Plan, jobs: &[Job], ended: &[Ended]) -> 
     if !failed.is_empty() {
         return Err(Failure::Run(format!("{} runs failed: {}", failed.len(), failed.join("; "))));
     }
-    let (states, _) = status::of_runs(folder, plan);
-    if states.iter().any(|state| *state != RunState::Finished) {
+    if status::is_unfinished(folder, plan) {
         say!("not finished; go on with: pliant study run {}", folder.path().display());
     }
     Ok(())
