@@ -15,6 +15,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
+use super::gpus::{self, Gpus};
 use crate::{
     run_dir::{RunDirectory, State, Status},
     sinks::Progress,
@@ -88,11 +89,13 @@ pub fn run_all(
     program: &Path,
     jobs: &[Job],
     at_once: usize,
+    gpus: &Gpus,
     progress: &Progress,
     stop: &AtomicBool,
 ) -> Vec<Ended> {
     let mut fleet = Fleet {
         program,
+        gpus,
         waiting: jobs.iter().enumerate().collect(),
         under_way: Vec::new(),
         ended: vec![None; jobs.len()],
@@ -120,6 +123,7 @@ pub fn run_all(
 
 struct Fleet<'a> {
     program: &'a Path,
+    gpus: &'a Gpus,
     waiting: VecDeque<(usize, &'a Job)>,
     under_way: Vec<UnderWay<'a>>,
     ended: Vec<Option<Ended>>,
@@ -128,6 +132,8 @@ struct Fleet<'a> {
 struct UnderWay<'a> {
     index: usize,
     job: &'a Job,
+    /// Of those in which jobs run at a time, from 0 on.
+    place: usize,
     child: Child,
     /// What the run said of itself before.
     before: Option<Status>,
@@ -137,8 +143,10 @@ impl<'a> Fleet<'a> {
     fn start(&mut self, index: usize, job: &'a Job, progress: &Progress) {
         progress.println(&format!("{}: begins", job.name));
         let before = status(&job.run);
-        match start(self.program, job) {
-            Ok(child) => self.under_way.push(UnderWay { index, job, child, before }),
+        let is_free = |place: &usize| self.under_way.iter().all(|one| one.place != *place);
+        let place = (0..).find(is_free).expect("numbers do not end");
+        match start(self.program, job, self.gpus.of_place(place)) {
+            Ok(child) => self.under_way.push(UnderWay { index, job, place, child, before }),
             Err(error) => {
                 let error = format!("cannot be started: {error}");
                 progress.println(&format!("{}: {error}", job.name));
@@ -179,10 +187,11 @@ impl<'a> Fleet<'a> {
 
 /// In a process group of its own: Ctrl-C reaches this program alone, which passes it on once. If this program ends
 /// without having done so, the system tells the process to stop.
-fn start(program: &Path, job: &Job) -> io::Result<Child> {
+fn start(program: &Path, job: &Job, gpu: Option<&str>) -> io::Result<Child> {
     let log = OpenOptions::new().create(true).append(true).open(log_file(&job.run))?;
     let mut command = Command::new(program);
     command.arg0("pliant").args(&job.arguments).process_group(0);
+    command.envs(gpu.map(|gpu| (gpus::VARIABLE, gpu)));
     // SAFETY: between fork and exec this makes one system call and allocates nothing.
     unsafe {
         command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::TERM))?));
@@ -261,7 +270,7 @@ mod tests {
         let jobs: Vec<Job> =
             (0..3).map(|i| job(folder.path(), &format!("run{i}"), &alone)).collect();
         let (quiet, go_on) = (Progress::quiet(), AtomicBool::new(false));
-        let ended = run_all(Path::new("/bin/sh"), &jobs, 1, &quiet, &go_on);
+        let ended = run_all(Path::new("/bin/sh"), &jobs, 1, &Gpus::default(), &quiet, &go_on);
         for (index, ended) in ended.iter().enumerate() {
             let error = ended.error.as_deref().expect("they leave no run behind");
             assert!(
@@ -270,11 +279,26 @@ mod tests {
             );
         }
         let failing = [job(folder.path(), "bad", "echo why >&2; exit 3")];
-        let ended = run_all(Path::new("/bin/sh"), &failing, 1, &quiet, &go_on);
+        let ended = run_all(Path::new("/bin/sh"), &failing, 1, &Gpus::default(), &quiet, &go_on);
         assert!(ended[0].error.as_deref().is_some_and(|error| error.contains("exit status: 3")));
         assert_eq!(std::fs::read_to_string(folder.path().join("bad.log")).expect("a log"), "why\n");
-        let ended = run_all(Path::new("/no/such/program"), &failing, 1, &quiet, &go_on);
+        let ended =
+            run_all(Path::new("/no/such/program"), &failing, 1, &Gpus::default(), &quiet, &go_on);
         assert!(ended[0].error.as_deref().is_some_and(|error| error.contains("cannot be started")));
+    }
+
+    #[test]
+    fn those_that_run_at_a_time_each_see_a_gpu_of_their_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // The first is over when the third begins, which takes its place.
+        let script = |seconds: f64| format!("echo $CUDA_VISIBLE_DEVICES; sleep {seconds}");
+        let jobs = [0.1, 1.2, 0.1].map(script);
+        let jobs: Vec<Job> =
+            (0..).zip(&jobs).map(|(i, it)| job(folder.path(), &format!("run{i}"), it)).collect();
+        let (gpus, quiet) = (Gpus::among(2, Some("5,7")), Progress::quiet());
+        run_all(Path::new("/bin/sh"), &jobs, 2, &gpus, &quiet, &AtomicBool::new(false));
+        let log = |name| std::fs::read_to_string(folder.path().join(name)).expect("a log");
+        assert_eq!(["run0.log", "run1.log", "run2.log"].map(log), ["5\n", "7\n", "5\n"]);
     }
 
     /// A run that goes on still has the account of its former session.
@@ -291,7 +315,14 @@ mod tests {
             std::fs::write(run.join("status.json"), text).expect("writable");
             let jobs = [job(folder.path(), "run", "exit 2")];
             let go_on = AtomicBool::new(false);
-            let ended = run_all(Path::new("/bin/sh"), &jobs, 1, &Progress::quiet(), &go_on);
+            let ended = run_all(
+                Path::new("/bin/sh"),
+                &jobs,
+                1,
+                &Gpus::default(),
+                &Progress::quiet(),
+                &go_on,
+            );
             assert_eq!(ended[0].state(), "failed");
             let error = ended[0].error.as_deref().expect("it failed");
             assert!(error.contains("exit status: 2") && !error.contains("old"), "{error}");
@@ -315,8 +346,9 @@ mod tests {
             (0..3).map(|i| job(folder.path(), &format!("run{i}"), &script(i))).collect();
         let stop = AtomicBool::new(false);
         let ended = thread::scope(|scope| {
-            let running =
-                scope.spawn(|| run_all(Path::new("/bin/sh"), &jobs, 2, &Progress::quiet(), &stop));
+            let running = scope.spawn(|| {
+                run_all(Path::new("/bin/sh"), &jobs, 2, &Gpus::default(), &Progress::quiet(), &stop)
+            });
             thread::sleep(Duration::from_millis(600));
             stop.store(true, Ordering::Relaxed);
             running.join().expect("no panic")

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cli::{Engine, StudyRunArgs},
     device,
-    engine::{self, Ended, Job, Share},
+    engine::{self, Ended, Gpus, Job, Share},
     experiment::{self, check_memory_for},
     failure::{Failure, Outcome},
     signals,
@@ -59,8 +59,9 @@ fn local(args: &StudyRunArgs, asked: &Asked, plan: &Plan, plugins: &Plugins) -> 
     say_what_is_left(&view, args.retry);
     let stop = signals::stop()?;
     let progress = Progress::new(jobs.iter().map(|job| job.budget_frames).sum());
-    let ended =
-        engine::run_all(Path::new("/proc/self/exe"), &jobs, share.at_once, &progress, &stop);
+    let gpus = Gpus::to_deal_out(plan.runs.iter().map(|run| run.config.run.device.as_str()));
+    let program = Path::new("/proc/self/exe");
+    let ended = engine::run_all(program, &jobs, share.at_once, &gpus, &progress, &stop);
     progress.close();
     say!("{}", View::of(folder, plan).table());
     outcome(folder, plan, &jobs, &ended)

@@ -5,7 +5,7 @@ use std::{ffi::OsString, fs, path::Path};
 use crate::{
     config::Config,
     device,
-    engine::{self, Ended, Job, Seeds, Share},
+    engine::{self, Ended, Gpus, Job, Seeds, Share},
     experiment::{Experiment, check_memory_for},
     failure::{Failure, Outcome},
     run_dir, signals,
@@ -48,8 +48,9 @@ pub(super) fn train(
     );
     // This very program, whatever lies at its path by the time that the last seed begins.
     let program = Path::new("/proc/self/exe");
+    let gpus = Gpus::to_deal_out([config.run.device.as_str()]);
     let progress = Progress::new(jobs.iter().map(|job| job.budget_frames).sum());
-    let ended = engine::run_all(program, &jobs, at_once, &progress, &stop);
+    let ended = engine::run_all(program, &jobs, at_once, &gpus, &progress, &stop);
     progress.close();
     report(&jobs, &ended)
 }
