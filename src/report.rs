@@ -25,7 +25,7 @@ use curves::Drawn;
 use crate::{
     failure::{Failure, Outcome},
     run_dir::write_whole,
-    study::{Member, Results, StudyFile},
+    study::{Common, Member, Results, StudyFile},
 };
 
 /// A part of the page: a figure or a table under its title.
@@ -43,6 +43,7 @@ pub fn write(
     results: &Results<'_>,
     folder: &Path,
 ) -> Outcome<PathBuf> {
+    check_is_ours(folder)?;
     fs::create_dir_all(folder).map_err(|error| {
         Failure::Run(format!("cannot make report folder {}: {error}", folder.display()))
     })?;
@@ -56,6 +57,19 @@ pub fn write(
     let page = folder.join("index.html");
     write_whole(&page, page::html(file, scale, results, &sections).as_bytes())?;
     Ok(page)
+}
+
+/// An error if there is something in the folder, and it is no report that may be written anew.
+fn check_is_ours(folder: &Path) -> Outcome {
+    let is_empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
+    let page = fs::read_to_string(folder.join("index.html")).unwrap_or_default();
+    if is_empty || page.contains(page::GENERATOR) {
+        return Ok(());
+    }
+    Err(Failure::Input(format!(
+        "report folder {}: it is not empty and holds no report, expected a new folder, or one with a report to replace",
+        folder.display()
+    )))
 }
 
 /// All figures, and the lines of those that are learning curves.
@@ -89,20 +103,19 @@ fn figures(
     Ok((sections, drawn))
 }
 
-/// `NAME`, or `NAME-OTHER-CONDITIONS` where there is a file for each of several groups.
-fn file_name(name: &str, others: &[String]) -> String {
-    let plain = |text: &String| {
-        let kept = |character: char| character.is_ascii_alphanumeric() || "_.+".contains(character);
-        text.chars()
-            .map(|character| if kept(character) { character } else { '-' })
-            .collect::<String>()
-    };
-    std::iter::once(name.to_owned()).chain(others.iter().map(plain)).collect::<Vec<_>>().join("-")
+/// `NAME`, or `NAME~CONDITION~CONDITION` where there is a file for each of several groups. No name has a `~` in it, so no
+/// two parts of a report have one file.
+fn file_name(name: &str, common: &Common) -> String {
+    std::iter::once(name)
+        .chain(common.names.iter().map(String::as_str))
+        .collect::<Vec<_>>()
+        .join("~")
 }
 
 /// The title of a group's figure or table.
-fn titled(title: &str, others: &[String]) -> String {
-    if others.is_empty() { title.to_owned() } else { format!("{title}: {}", others.join(", ")) }
+fn titled(title: &str, common: &Common) -> String {
+    let labels = &common.labels;
+    if labels.is_empty() { title.to_owned() } else { format!("{title}: {}", labels.join(", ")) }
 }
 
 /// How many seeds a number is of: `5`, or `3 of 5 (1 failed)`.

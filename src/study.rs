@@ -16,7 +16,7 @@ mod spec;
 pub use builtin::{Builtin, STUDIES};
 pub use file::{About, Axis, Condition, Scale, StudyFile};
 pub use folder::{RunState, StudyFolder};
-pub use groups::{Grid, Group, Member, Row};
+pub use groups::{Common, Grid, Group, Member, Row};
 pub use plan::{Plan, PlannedRun, differences, settings};
 pub use results::{Measured, Results};
 pub use spec::{

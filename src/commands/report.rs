@@ -44,12 +44,6 @@ fn of_runs(args: &ReportArgs, plugins: &Plugins) -> Outcome {
     let loose = Loose::read(&args.paths, plugins)?;
     let results = Results::of(&loose.file, &loose.plan, loose.measured()?);
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("report"));
-    if folder.join("config.toml").exists() || folder.join("study.json").exists() {
-        return Err(Failure::Input(format!(
-            "--out {}: this is the folder of a run or a study, expected one of its own",
-            folder.display()
-        )));
-    }
     let page = report::write(&loose.file, "runs", &results, &folder)?;
     if !loose.unfinished.is_empty() {
         tell!("warning: not finished, shown as far as they came: {}", loose.unfinished.join("; "));

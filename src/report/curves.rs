@@ -62,8 +62,8 @@ fn section(spec: &CurvesSpec, group: &Group<'_>, folder: &Path) -> Outcome<(Sect
         Units::Updates => "updates",
     };
     let figure = Figure {
-        name: file_name(&spec.name, &group.others),
-        title: titled(&spec.title, &group.others),
+        name: file_name(&spec.name, &group.common),
+        title: titled(&spec.title, &group.common),
         drawn: figure::lines(figure::axis(x, false), figure::axis(&spec.tag, spec.log_y), &curves),
         csv: figure::curves_csv(&curves),
         caption: format!(

@@ -12,7 +12,7 @@ use crate::{
 /// All of them in one section: each combination of conditions at the times asked for.
 pub fn section(spec: &MatrixSpec, results: &Results<'_>, folder: &Path) -> Outcome<Section> {
     let mut panels = String::new();
-    for Group { others: labels, members } in results.along(None) {
+    for Group { common, members } in results.along(None) {
         let runs: Vec<&Measured<'_>> =
             members.iter().flat_map(|member| member.runs.iter().copied()).collect();
         for when in &spec.at {
@@ -25,10 +25,10 @@ pub fn section(spec: &MatrixSpec, results: &Results<'_>, folder: &Path) -> Outco
                     When::First => "first",
                     When::Last => "last",
                 };
-                let name = file_name(&format!("{}-{at}", spec.name), &labels);
-                let caption = match labels.is_empty() {
+                let name = file_name(&format!("{}~~{at}", spec.name), &common);
+                let caption = match common.labels.is_empty() {
                     true => format!("update {updates}, seed {seed}"),
-                    false => format!("{}: update {updates}, seed {seed}", labels.join(", ")),
+                    false => format!("{}: update {updates}, seed {seed}", common.labels.join(", ")),
                 };
                 panels += &panel(&picture, folder, &name, &caption)?;
             }

@@ -5,6 +5,9 @@ use pulldown_cmark::{Event, Parser, html::push_html};
 use super::{Section, escaped};
 use crate::study::{Results, StudyFile};
 
+/// By which a page of ours is known.
+pub(super) const GENERATOR: &str = "pliant report";
+
 const STYLE: &str = include_str!("page.css");
 
 /// The whole page.
@@ -29,9 +32,9 @@ pub fn html(file: &StudyFile, scale: &str, results: &Results<'_>, sections: &[Se
         .collect();
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"generator\" content=\"{GENERATOR}\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>{title}</title><style>{STYLE}</style></head><body><main>\
-         <h1>{title}</h1><p class=\"note\">Scale {}: {size}. {runs} finished runs. pliant {}, commit {}.</p>{missing}\
+         <h1>{title}</h1><p class=\"note\">Scale {}: {size}. {runs} runs. pliant {}, commit {}.</p>{missing}\
          {about}{body}</main></body></html>\n",
         escaped(scale),
         env!("CARGO_PKG_VERSION"),

@@ -1,6 +1,6 @@
 //! Two numbers of each run against each other, with rank correlations.
 
-use std::{fmt::Write as _, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use pliant_statistics::{
     bootstrap::Bootstrap,
@@ -27,10 +27,10 @@ const RESAMPLES: usize = 5000;
 pub fn section(spec: &ScatterSpec, results: &Results<'_>, folder: &Path) -> Outcome<Section> {
     let members = results.pooled(&spec.groups);
     let clouds: Vec<Cloud> = members.iter().map(|member| cloud(spec, member)).collect();
-    let found = correlations(&clouds)
+    let found = correlations(&members.iter().map(|member| means(spec, member)).collect::<Vec<_>>())
         .map_err(|error| Failure::Run(format!("scatter {}: {error}", spec.name)))?;
     write_whole(
-        &folder.join(format!("{}-correlations.csv", spec.name)),
+        &folder.join(format!("{}~~correlations.csv", spec.name)),
         correlations_csv(&found).as_bytes(),
     )?;
     let (points, runs) =
@@ -63,6 +63,23 @@ fn cloud(spec: &ScatterSpec, member: &Member<'_>) -> Cloud {
     Cloud { name: member.label().to_owned(), points }
 }
 
+/// A point for each combination of conditions: runs that differ in their seeds alone are alike, and would count as so much
+/// evidence.
+fn means(spec: &ScatterSpec, member: &Member<'_>) -> Cloud {
+    let mut of_combinations: BTreeMap<&[String], Vec<(f64, f64)>> = BTreeMap::new();
+    for measured in &member.runs {
+        if let Some(point) = point(spec, measured) {
+            of_combinations.entry(&measured.run.conditions).or_default().push(point);
+        }
+    }
+    let mean = |points: &Vec<(f64, f64)>| {
+        let n = points.len() as f64;
+        let sum = points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
+        (sum.0 / n, sum.1 / n)
+    };
+    Cloud { name: member.label().to_owned(), points: of_combinations.values().map(mean).collect() }
+}
+
 /// Of each group, with intervals that hold for all of them together.
 fn correlations(clouds: &[Cloud]) -> Result<Groups, pliant_statistics::error::Error> {
     let bootstrap = Bootstrap::new(0).with_replicates(RESAMPLES).among(clouds.len());
@@ -90,13 +107,13 @@ fn table(found: &Groups) -> String {
         false => "No flip of the sign between groups can be claimed.",
     };
     format!(
-        "<table><thead><tr><th></th><th>Spearman's rho, intervals that hold for all groups together (Bonferroni)</th>\
-         <th>runs</th><th>verdict</th></tr></thead><tbody>{rows}</tbody></table> {flips}"
+        "<table><thead><tr><th></th><th>Spearman's rho of means over seeds, intervals that hold for all groups together (Bonferroni)</th>\
+         <th>combinations</th><th>verdict</th></tr></thead><tbody>{rows}</tbody></table> {flips}"
     )
 }
 
 fn correlations_csv(found: &Groups) -> String {
-    let mut text = String::from("group,spearman,low,high,runs,p_value,verdict\n");
+    let mut text = String::from("group,spearman,low,high,combinations,p_value,verdict\n");
     for effect in &found.effects {
         let estimate = &effect.estimate;
         let end = |end: Option<f64>| end.map(|end| end.to_string()).unwrap_or_default();

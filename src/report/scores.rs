@@ -1,7 +1,9 @@
 //! Algorithms over tasks, as the field compares them (Agarwal et al., 2021).
 
 mod aggregates;
+mod comparable;
 mod improvements;
+mod profiles;
 
 use std::path::Path;
 
@@ -37,8 +39,8 @@ pub fn sections(spec: &ScoresSpec, results: &Results<'_>, folder: &Path) -> Outc
     for grid in results.across(Some(&spec.algorithms), &spec.tasks) {
         let failed = |error| Failure::Run(format!("scores {}: {error}", spec.name));
         let algorithms = algorithms(spec, &grid).map_err(failed)?;
-        sections.extend(improvements::sections(spec, &grid.others, &algorithms, folder)?);
-        sections.extend(aggregates::sections(spec, &grid.others, &algorithms, folder)?);
+        sections.extend(improvements::sections(spec, &grid.common, &algorithms, folder)?);
+        sections.extend(aggregates::sections(spec, &grid.common, &algorithms, folder)?);
     }
     Ok(sections)
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     failure::{Failure, Outcome},
     sinks::figures::read_first_line,
-    study::{Group, Measured, Results, SnapshotSpec, When},
+    study::{Common, Group, Measured, Results, SnapshotSpec, When},
 };
 
 /// Times of which there are lines, where there are more: evenly chosen, with the first and the last.
@@ -34,18 +34,18 @@ pub fn sections(
     results: &Results<'_>,
     folder: &Path,
 ) -> Outcome<Vec<Section>> {
-    let by_others: Vec<(Vec<String>, Vec<Shown>)> = match &spec.lines {
+    let by_common: Vec<(Common, Vec<Shown>)> = match &spec.lines {
         Some(axis) => by_condition(spec, axis, results)?,
         None => by_time(spec, results)?,
     };
-    by_others.iter().map(|(others, shown)| section(spec, others, shown, folder)).collect()
+    by_common.iter().map(|(common, shown)| section(spec, common, shown, folder)).collect()
 }
 
 fn by_condition(
     spec: &SnapshotSpec,
     axis: &str,
     results: &Results<'_>,
-) -> Outcome<Vec<(Vec<String>, Vec<Shown>)>> {
+) -> Outcome<Vec<(Common, Vec<Shown>)>> {
     let mut found = Vec::new();
     for group in results.along(Some(axis)) {
         let mut shown = Vec::new();
@@ -54,14 +54,14 @@ fn by_condition(
             let lines = member.runs.iter().filter_map(|run| read_first_line(&file(run)?));
             shown.extend(averaged(member.label(), &lines.collect::<Vec<_>>())?);
         }
-        found.push((group.others, shown));
+        found.push((group.common, shown));
     }
     Ok(found)
 }
 
-fn by_time(spec: &SnapshotSpec, results: &Results<'_>) -> Outcome<Vec<(Vec<String>, Vec<Shown>)>> {
+fn by_time(spec: &SnapshotSpec, results: &Results<'_>) -> Outcome<Vec<(Common, Vec<Shown>)>> {
     let mut found = Vec::new();
-    for Group { others, members } in results.along(None) {
+    for Group { common, members } in results.along(None) {
         let runs = members.iter().flat_map(|member| &member.runs);
         let measured: Vec<_> = runs.map(|run| run.figures(&spec.tag, "csv")).collect();
         let updates: Vec<u64> =
@@ -74,7 +74,7 @@ fn by_time(spec: &SnapshotSpec, results: &Results<'_>) -> Outcome<Vec<(Vec<Strin
             let lines: Vec<Line> = measured.iter().filter_map(of_run).collect();
             shown.extend(averaged(&format!("update {updates}"), &lines)?);
         }
-        found.push((others, shown));
+        found.push((common, shown));
     }
     Ok(found)
 }
@@ -105,7 +105,7 @@ fn averaged(name: &str, lines: &[Line]) -> Outcome<Option<Shown>> {
 
 fn section(
     spec: &SnapshotSpec,
-    others: &[String],
+    common: &Common,
     shown: &[Shown],
     folder: &Path,
 ) -> Outcome<Section> {
@@ -118,8 +118,8 @@ fn section(
         (Some(_), When::Last) => "as it was measured last",
     };
     let figure = Figure {
-        name: file_name(&spec.name, others),
-        title: titled(&spec.title, others),
+        name: file_name(&spec.name, common),
+        title: titled(&spec.title, common),
         drawn: figure::lines(
             figure::axis(&spec.x_label, spec.log_x),
             figure::axis(&spec.tag, spec.log_y),

@@ -52,10 +52,10 @@ pub fn sections(spec: &TableSpec, results: &Results<'_>, folder: &Path) -> Outco
 fn section(spec: &TableSpec, group: &Group<'_>, folder: &Path) -> Outcome<Section> {
     let rows =
         rows(spec, group).map_err(|error| Failure::Run(format!("table {}: {error}", spec.name)))?;
-    let name = file_name(&spec.name, &group.others);
+    let name = file_name(&spec.name, &group.common);
     write_whole(&folder.join(format!("{name}.csv")), csv(&rows).as_bytes())?;
     let body = format!("{}<p class=\"note\"><a href=\"{name}.csv\">CSV</a></p>", html(spec, &rows));
-    Ok(Section { title: titled(&spec.title, &group.others), body })
+    Ok(Section { title: titled(&spec.title, &group.common), body })
 }
 
 fn rows(spec: &TableSpec, group: &Group<'_>) -> Result<Vec<Row>, Error> {

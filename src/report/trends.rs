@@ -35,8 +35,8 @@ fn section(spec: &TrendSpec, grid: &Grid<'_>, folder: &Path) -> Outcome<Section>
     let y = format!("{}, {}", spec.tag, said_of(spec.take));
     let (x, y) = (figure::axis(&spec.x, spec.log_x), figure::axis(&y, spec.log_y));
     let figure = Figure {
-        name: file_name(&spec.name, &grid.others),
-        title: titled(&spec.title, &grid.others),
+        name: file_name(&spec.name, &grid.common),
+        title: titled(&spec.title, &grid.common),
         drawn: figure::lines(x, y, &curves),
         csv: figure::curves_csv(&curves),
         caption: format!(

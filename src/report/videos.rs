@@ -9,7 +9,7 @@ use super::{Section, embedded, file_name};
 use crate::{
     failure::{Failure, Outcome},
     run_dir::write_whole,
-    study::{Group, Measured, Results},
+    study::{Common, Group, Measured, Results},
 };
 
 /// Films in the page.
@@ -20,12 +20,12 @@ const LARGEST: u64 = 2 << 20;
 /// `None` if no run has a film.
 pub fn section(results: &Results<'_>, folder: &Path) -> Outcome<Option<Section>> {
     let mut panels = Vec::new();
-    for Group { others, members } in results.along(None) {
+    for Group { common, members } in results.along(None) {
         let runs = members.iter().flat_map(|member| member.runs.iter().copied());
         let film = |run: &Measured<'_>| Some((run.run.seed, last_film(&run.directory)?));
         if let Some((seed, film)) = runs.into_iter().find_map(film).filter(|_| panels.len() < MOST)
         {
-            panels.push(panel(&film, folder, &others, seed)?);
+            panels.push(panel(&film, folder, &common, seed)?);
         }
     }
     let body = format!(
@@ -35,12 +35,12 @@ pub fn section(results: &Results<'_>, folder: &Path) -> Outcome<Option<Section>>
     Ok((!panels.is_empty()).then(|| Section { title: "Videos".to_owned(), body }))
 }
 
-fn panel(film: &Path, folder: &Path, labels: &[String], seed: u64) -> Outcome<String> {
+fn panel(film: &Path, folder: &Path, common: &Common, seed: u64) -> Outcome<String> {
     let failed = |error| Failure::while_doing(format!("cannot read {}", film.display()), error);
     let bytes = fs::read(film).map_err(failed)?;
-    let name = file_name("video", labels);
+    let name = file_name("~~video", common);
     write_whole(&folder.join(format!("{name}.gif")), &bytes)?;
-    let caption = [labels, &[format!("seed {seed}")]].concat().join(", ");
+    let caption = [&common.labels[..], &[format!("seed {seed}")]].concat().join(", ");
     Ok(embedded::panel(&bytes, "gif", &caption, ""))
 }
 

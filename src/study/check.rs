@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::file::{Axis, StudyFile};
+use super::file::{Axis, Condition, StudyFile};
 
 type ByAxis = BTreeMap<String, Vec<String>>;
 
@@ -39,6 +39,10 @@ fn check_axis(axis: &Axis) -> Result<(), String> {
         ));
     }
     unique(&format!("axis {}", axis.name), axis.conditions.iter().map(|c| &*c.name))?;
+    unique(
+        &format!("axis {}, its labels", axis.name),
+        axis.conditions.iter().map(Condition::label),
+    )?;
     let place = format!("a condition of axis {}", axis.name);
     axis.conditions.iter().try_for_each(|condition| check_name(&place, &condition.name))
 }

@@ -6,18 +6,27 @@ use super::{
     results::{Measured, Results},
 };
 
+/// The conditions that runs have in common, one on each of some axes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Common {
+    /// Their names, for files.
+    pub names: Vec<String>,
+    /// Their labels, for people.
+    pub labels: Vec<String>,
+}
+
 /// The runs that differ in one axis and in their seeds alone.
 pub struct Group<'a> {
-    /// The labels of the conditions on the other axes; empty if there is no other axis.
-    pub others: Vec<String>,
+    /// On the other axes.
+    pub common: Common,
     /// The conditions of the axis that were planned, in the order of the study's file.
     pub members: Vec<Member<'a>>,
 }
 
 /// The runs that differ in two axes and in their seeds alone.
 pub struct Grid<'a> {
-    /// The labels of the conditions on the other axes.
-    pub others: Vec<String>,
+    /// On the other axes.
+    pub common: Common,
     /// For each condition of the first axis a group along the second.
     pub rows: Vec<Row<'a>>,
 }
@@ -69,7 +78,7 @@ impl<'a> Results<'a> {
     pub fn along(&'a self, axis: Option<&str>) -> Vec<Group<'a>> {
         let place = axis.map(|axis| self.place(axis));
         let group = |pattern: Pattern<'a>| Group {
-            others: self.labels(&pattern),
+            common: self.common(&pattern),
             members: match place {
                 Some(place) => self.members(&pattern, place),
                 None => self.member(None, &pattern).into_iter().collect(),
@@ -97,7 +106,7 @@ impl<'a> Results<'a> {
                     rows.filter(|row| !row.members.is_empty()).collect()
                 }
             };
-            Grid { others: self.labels(&pattern), rows }
+            Grid { common: self.common(&pattern), rows }
         };
         self.patterns(&free).into_iter().map(grid).collect()
     }
@@ -153,9 +162,15 @@ impl<'a> Results<'a> {
         })
     }
 
-    fn labels(&self, pattern: &Pattern<'_>) -> Vec<String> {
-        let named = self.file.axes.iter().zip(pattern);
-        named.filter_map(|(axis, name)| Some(label(axis, (*name)?))).collect()
+    fn common(&self, pattern: &Pattern<'_>) -> Common {
+        let mut common = Common::default();
+        for (axis, name) in self.file.axes.iter().zip(pattern) {
+            if let Some(name) = name {
+                common.names.push((*name).to_owned());
+                common.labels.push(label(axis, name));
+            }
+        }
+        common
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Results<'a> {
     pub unfinished: Vec<String>,
     /// Names of runs that failed, which may have to do with what they measure.
     pub failed: Vec<String>,
+    /// Runs whose metrics cannot be read, with why.
+    pub unreadable: Vec<String>,
     /// Runs that went on with other settings than planned, with the difference: they are not what they are called.
     pub changed: Vec<String>,
 }
@@ -38,24 +40,17 @@ pub struct Measured<'a> {
 impl<'a> Results<'a> {
     /// Reads what is there.
     pub fn read(file: &'a StudyFile, plan: &'a Plan, folder: &StudyFolder) -> Outcome<Self> {
-        let (runs, none) = (Vec::new(), Vec::new());
-        let mut results = Self {
-            file,
-            plan,
-            runs,
-            unfinished: none.clone(),
-            failed: none.clone(),
-            changed: none,
-        };
+        let mut results = Self::of(file, plan, Vec::new());
         for run in &plan.runs {
             let (name, changes) = (run.name(), folder.changes(run));
             match folder.state(&name).0 {
                 _ if !changes.is_empty() => {
                     results.changed.push(format!("{name} ({})", changes.join(", ")));
                 }
-                RunState::Finished => {
-                    results.runs.push(Measured::read(run, folder.run(&name))?);
-                }
+                RunState::Finished => match Measured::read(run, folder.run(&name)) {
+                    Ok(measured) => results.runs.push(measured),
+                    Err(error) => results.unreadable.push(format!("{name} ({error})")),
+                },
                 RunState::Failed(_) => results.failed.push(name),
                 RunState::Waiting | RunState::Running | RunState::Interrupted => {
                     results.unfinished.push(name);
@@ -68,7 +63,15 @@ impl<'a> Results<'a> {
     /// Of runs that were read, all that there are.
     pub fn of(file: &'a StudyFile, plan: &'a Plan, runs: Vec<Measured<'a>>) -> Self {
         let none = Vec::new();
-        Self { file, plan, runs, unfinished: none.clone(), failed: none.clone(), changed: none }
+        Self {
+            file,
+            plan,
+            runs,
+            unfinished: none.clone(),
+            failed: none.clone(),
+            unreadable: none.clone(),
+            changed: none,
+        }
     }
 
     /// Runs that are not among them, by why.
@@ -76,6 +79,7 @@ impl<'a> Results<'a> {
         let all = [
             (&self.unfinished, "not finished"),
             (&self.failed, "failed"),
+            (&self.unreadable, "with metrics that cannot be read"),
             (&self.changed, "with other settings than planned"),
         ];
         let mut told = Vec::new();

@@ -7,7 +7,7 @@ use std::{
 
 use crate::common::{pliant, short_mnist, succeeds};
 
-/// Two rewards by two widths, three seeds, with every part of a report.
+/// Three tasks by two widths, three seeds, with every part of a report.
 const STUDY: &str = r#"
 [study]
 name = "parts"
@@ -30,8 +30,11 @@ every_frames = 0
 video_steps = 20
 [[axes]]
 name = "reward"
-setting = "env.reward"
-values = ["true_label", "random_label"]
+conditions = [
+    { name = "true_label" },
+    { name = "random_label", set = { env = { reward = "random_label" } } },
+    { name = "myopic", set = { agent = { discount = 0.5 } } },
+]
 [[axes]]
 name = "width"
 setting = "network.width"
@@ -65,7 +68,7 @@ name = "scatter"
 title = "Scatter"
 x = { tag = "norms/weight" }
 y = { tag = "plasticity/final_loss", take = "change" }
-groups = "reward"
+groups = "width"
 [[snapshots]]
 name = "times"
 title = "Times"
@@ -89,6 +92,8 @@ tag = "eval/accuracy"
 rows = "reward"
 columns = "width"
 "#;
+
+const REWARDS: [&str; 3] = ["true_label", "random_label", "myopic"];
 
 fn made() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -164,13 +169,13 @@ fn every_part_shows_what_the_runs_measured() {
         close(number(&row[2]), study.mean(&row[0], &row[1], tag));
         assert_eq!(row[5], "3");
     }
-    assert_eq!(rows(&study.report("trend.csv")).len(), 4);
+    assert_eq!(rows(&study.report("trend.csv")).len(), 6);
     for row in rows(&study.report("both.csv")) {
         close(number(&row[2]), study.mean(&row[0], &row[1], tag));
     }
 
-    let gains = rows(&study.report("score-8.csv"));
-    assert_eq!(gains.len(), 2);
+    let gains = rows(&study.report("score~8.csv"));
+    assert_eq!(gains.len(), 3);
     for row in &gains {
         let [base, treated] = ["4", "8"].map(|width| study.mean(&row[0], width, tag));
         close(number(&row[1]), base);
@@ -178,23 +183,32 @@ fn every_part_shows_what_the_runs_measured() {
         close(number(&row[3]), (treated - base) / base);
         assert_eq!(row[7], if row[0] == "true_label" { "12.5" } else { "" });
     }
-    let aggregates = rows(&study.report("score-aggregates.csv"));
+    let aggregates = rows(&study.report("score~~aggregates.csv"));
     let mean = aggregates.iter().find(|row| row[0] == "8" && row[1] == "mean").expect("a mean");
-    let rewards = ["true_label", "random_label"].map(|reward| study.mean(reward, "8", tag));
-    close(number(&mean[2]), f64::midpoint(rewards[0], rewards[1]));
+    let rewards = REWARDS.map(|reward| study.mean(reward, "8", tag));
+    close(number(&mean[2]), rewards.iter().sum::<f64>() / 3.0);
 
     let points = rows(&study.report("scatter.csv"));
-    assert_eq!(points.len(), 12);
+    assert_eq!(points.len(), 18);
     for row in &points {
         let run = study.0.join("runs").join(&row[0]);
         let loss = values(&run, "plasticity/final_loss");
         close(number(&row[2]), *values(&run, "norms/weight").last().expect("measured"));
         close(number(&row[3]), loss[loss.len() - 1] - loss[0]);
     }
-    for row in rows(&study.report("scatter-correlations.csv")) {
-        let of_group = points.iter().filter(|point| point[1] == row[0]);
-        let of_group: Vec<_> = of_group.map(|it| (number(&it[2]), number(&it[3]))).collect();
-        close(number(&row[1]), spearman(&of_group));
+    // Runs that differ in their seeds count as one: their mean.
+    let correlations = rows(&study.report("scatter~~correlations.csv"));
+    assert_eq!(correlations.len(), 2);
+    for row in correlations {
+        let mean = |reward: &str| {
+            let begin = format!("{reward}/{}/", row[0]);
+            let of_cell = points.iter().filter(|point| point[0].starts_with(&begin));
+            let sum = of_cell
+                .fold((0.0, 0.0), |sum, it| (sum.0 + number(&it[2]), sum.1 + number(&it[3])));
+            (sum.0 / 3.0, sum.1 / 3.0)
+        };
+        close(number(&row[1]), spearman(&REWARDS.map(mean)));
+        assert_eq!(row[4], "3");
     }
 }
 
@@ -214,7 +228,7 @@ fn figures_that_probes_made_are_averaged_or_shown_and_tensorboard_gets_its_own()
         first.into_iter().filter(|row| row[0] == name).collect::<Vec<_>>()
     };
     for (file, line, place) in
-        [("times-true_label-4.csv", "update 0", 0), ("widths-true_label.csv", "4", 0)]
+        [("times~true_label~4.csv", "update 0", 0), ("widths~true_label.csv", "4", 0)]
     {
         let shown = rows(&study.report(file));
         let shown: Vec<_> = shown.iter().filter(|row| row[0] == line).collect();
@@ -231,10 +245,10 @@ fn figures_that_probes_made_are_averaged_or_shown_and_tensorboard_gets_its_own()
     pictures.retain(|path| path.extension().is_some_and(|end| end == "npy"));
     pictures.sort();
     for (when, path) in [("first", pictures.first()), ("last", pictures.last())] {
-        let shown = study.report(&format!("matrix-{when}-random_label-8.npy"));
+        let shown = study.report(&format!("matrix~~{when}~random_label~8.npy"));
         assert!(fs::read(shown).expect("shown") == fs::read(path.expect("some")).expect("made"));
     }
-    assert!(study.report("video-true_label-4.gif").exists());
+    assert!(study.report("~~video~true_label~4.gif").exists());
     let page = fs::read_to_string(study.report("index.html")).expect("a page");
     for words in ["data:image/png;base64,", "data:image/gif;base64,", "Videos", "P(better than 4)"]
     {
@@ -267,7 +281,7 @@ fn runs_that_belong_to_no_study_have_a_page_too() {
     assert!(page.contains("units/dead") && page.contains("network.width"), "{page}");
     for (paths, words) in [
         (&["report", "nothing"][..], "does not exist"),
-        (&["report", "a", "--out", "b"], "the folder of a run"),
+        (&["report", "a", "--out", "b"], "holds no report"),
     ] {
         let ran = pliant(folder.path(), paths);
         assert!(ran.code == Some(2) && ran.err.contains(words), "{}", ran.err);
@@ -285,7 +299,12 @@ fn faults_in_a_reports_parts_are_told_before_anything_runs() {
         ("name = \"times\"", "name = \"widths\"", "`widths` stands there twice"),
         ("title = \"Matrix\"", "title = \"Matrix\"\nat = []", "empty list"),
         ("title = \"Matrix\"", "title = \"Matrix\"\nat = [\"then\"]", "`first` or `last`"),
-        ("groups = \"reward\"", "groups = \"task\"", "unknown axis `task`"),
+        (
+            "setting = \"network.width\"\nvalues = [4, 8]",
+            "conditions = [{ name = \"4\", label = \"w\" }, { name = \"8\", label = \"w\" }]",
+            "its labels: the name `w`",
+        ),
+        ("groups = \"width\"", "groups = \"task\"", "unknown axis `task`"),
         ("columns = \"width\"", "columns = \"reward\"", "twice"),
     ] {
         assert!(STUDY.contains(from), "{from}");

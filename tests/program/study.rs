@@ -134,7 +134,7 @@ fn a_report_shows_means_over_seeds_and_claims_nothing_of_two() {
     let report = study.join("report");
     let last =
         |name: &str| *values(&run_of(&study, name), "eval/accuracy").last().expect("measured");
-    let table = rows(&report.join("accuracy-8.csv"));
+    let table = rows(&report.join("accuracy~8.csv"));
     let labels: Vec<&str> = table.iter().skip(1).map(|row| &*row[0]).collect();
     assert_eq!(labels, ["none", "LayerNorm"]);
     let number = |row: usize, column: usize| table[row][column].parse::<f64>().expect("a number");
@@ -147,14 +147,14 @@ fn a_report_shows_means_over_seeds_and_claims_nothing_of_two() {
     assert!((number(2, 10) - difference).abs() < 1e-12);
     assert!(table[2][14].starts_with("too few (2 of"), "{table:?}");
     // `change`: the last less the first.
-    let change = rows(&report.join("change-LayerNorm.csv"));
+    let change = rows(&report.join("change~layer_norm.csv"));
     let of = |seed: u64| {
         let values = values(&run_of(&study, &format!("16/layer_norm/seed{seed}")), "eval/accuracy");
         values[values.len() - 1] - values[0]
     };
     assert_eq!(change[2][0], "16");
     assert!((change[2][1].parse::<f64>().expect("a number") - mean([of(0), of(1)])).abs() < 1e-12);
-    let loss = rows(&report.join("loss-16.csv"));
+    let loss = rows(&report.join("loss~16.csv"));
     let first =
         |seed: u64| values(&run_of(&study, &format!("16/none/seed{seed}")), "train/loss")[0];
     let point = &loss[1];
@@ -162,13 +162,11 @@ fn a_report_shows_means_over_seeds_and_claims_nothing_of_two() {
     assert!(
         (point[2].parse::<f64>().expect("a number") - mean([first(0), first(1)])).abs() < 1e-12
     );
-    for file in ["loss-16.svg", "loss-16.png", "loss-8.svg"] {
+    for file in ["loss~16.svg", "loss~16.png", "loss~8.svg"] {
         assert!(report.join(file).exists(), "{file}");
     }
     let page = fs::read_to_string(report.join("index.html")).expect("a page");
-    for words in
-        ["Loss &amp; more: 16", "<svg", "network.width", "too few (2 of", "8 finished runs"]
-    {
+    for words in ["Loss &amp; more: 16", "<svg", "network.width", "too few (2 of", "8 runs."] {
         assert!(page.contains(words), "{words}");
     }
     let pictures = page.matches("src=").count();
@@ -213,7 +211,7 @@ fn seeds_that_are_lost_are_told_and_nothing_is_claimed_of_those_that_are_left() 
         assert!(page.contains(words), "{words}");
     }
     assert!(!page.contains("too few"), "every comparison has lost a seed");
-    let row = &rows(&study.join("report/accuracy-16.csv"))[2];
+    let row = &rows(&study.join("report/accuracy~16.csv"))[2];
     assert_eq!((&*row[7], &*row[8], &*row[9]), ("1", "2", "1"), "{row:?}");
     let ran = pliant(folder.path(), &["study", "status", "out"]);
     assert!(ran.out.contains("8/layer_norm/seed1 is not what was planned"), "{}", ran.out);

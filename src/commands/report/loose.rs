@@ -64,7 +64,7 @@ impl Loose {
             runs.push(PlannedRun { conditions: vec![name], seed: config.run.seed, config });
         }
         let plan = Plan { runs };
-        let file = file(conditions, paths)?;
+        let file = file(conditions, paths, &unfinished)?;
         Ok(Self { file, plan, folders: paths.to_vec(), unfinished })
     }
 
@@ -90,8 +90,8 @@ fn condition(
     taken: &[Condition],
 ) -> Condition {
     let folder = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let folder = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut names = std::iter::once(folder.clone()).chain((2..).map(|n| format!("{folder} ({n})")));
+    let folder = plain(&folder.file_name().unwrap_or_default().to_string_lossy());
+    let mut names = std::iter::once(folder.clone()).chain((2..).map(|n| format!("{folder}-{n}")));
     let is_free = |name: &String| taken.iter().all(|condition| condition.name != *name);
     let name = names.find(is_free).expect("numbers do not end");
     let changes = first.map(|first| differs(first, config)).unwrap_or_default();
@@ -100,12 +100,18 @@ fn condition(
         Some(format!("{key} = {}", values.rsplit_once(" -> ")?.1))
     };
     let label = changes.iter().filter_map(value).collect::<Vec<_>>().join(", ");
-    let label = Some(label).filter(|it| !it.is_empty() && it.chars().count() <= LONGEST);
+    let is_free = |label: &String| taken.iter().all(|condition| condition.label() != label);
+    let fits = |label: &String| !label.is_empty() && label.chars().count() <= LONGEST;
+    let label = Some(label).filter(|label| fits(label) && is_free(label));
     let (set, with, probe) = (Table::new(), Vec::new(), Vec::new());
     Condition { name, label, value: None, set, with, probe }
 }
 
-fn file(conditions: Vec<Condition>, paths: &[PathBuf]) -> Outcome<StudyFile> {
+fn file(
+    conditions: Vec<Condition>,
+    paths: &[PathBuf],
+    unfinished: &[String],
+) -> Outcome<StudyFile> {
     let (scalars, figures) = measured(paths)?;
     let scale = Scale {
         about: "as they are".to_owned(),
@@ -116,8 +122,12 @@ fn file(conditions: Vec<Condition>, paths: &[PathBuf]) -> Outcome<StudyFile> {
     };
     let title =
         if paths.len() == 1 { "One run".to_owned() } else { format!("{} runs", paths.len()) };
+    let about = match unfinished {
+        [] => String::new(),
+        some => format!("Not finished, and shown as far as they came: `{}`.", some.join("`, `")),
+    };
     Ok(StudyFile {
-        study: About { name: "runs".to_owned(), title, about: String::new() },
+        study: About { name: "runs".to_owned(), title, about },
         base: Table::new(),
         axes: vec![Axis { name: AXIS.to_owned(), conditions, setting: None, values: Vec::new() }],
         leave_out: Vec::new(),
@@ -186,8 +196,13 @@ fn find(folder: &Path, tag: &str, found: &mut Figures) {
 
 /// A tag as a part of the report is named.
 fn named(kind: &str, tag: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "_.".contains(c) { c } else { '-' };
-    format!("{kind}-{}", tag.chars().map(plain).collect::<String>())
+    format!("{kind}-{}", plain(tag))
+}
+
+/// As files are named.
+fn plain(name: &str) -> String {
+    let kept = |c: char| if c.is_ascii_alphanumeric() || "_.".contains(c) { c } else { '-' };
+    name.chars().map(kept).collect()
 }
 
 fn curves(tag: &str) -> CurvesSpec {

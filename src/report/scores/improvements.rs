@@ -3,7 +3,9 @@
 use std::{fmt::Write as _, path::Path};
 
 use pliant_envs::env::ReferenceScores;
-use pliant_statistics::{bootstrap::Bootstrap, estimate::Estimate, paired::paired_difference};
+use pliant_statistics::{
+    bootstrap::Bootstrap, estimate::Estimate, paired::paired_difference, seeded::Seeded,
+};
 
 use super::{Algorithm, Task};
 use crate::{
@@ -12,22 +14,24 @@ use crate::{
     report::{
         Section, escaped,
         figure::{Figure, quoted},
-        file_name, seeds, titled,
+        file_name, seeds as words, titled,
         words::{found, said_of},
     },
     sinks::console::numbers::short,
-    study::ScoresSpec,
+    study::{Common, ScoresSpec},
 };
 
 /// A task on which both have scores.
 struct Gain<'a> {
     task: &'a str,
     label: &'a str,
-    /// Means over seeds.
+    /// Means over the seeds that both have.
     base: f64,
     treated: f64,
     /// As a share of [`scale`], seed by seed.
     gain: Estimate,
+    pairs: usize,
+    /// How many either has.
     seeds: [String; 2],
     published: Option<f64>,
 }
@@ -35,7 +39,7 @@ struct Gain<'a> {
 /// A section for each algorithm beside the one it is compared with.
 pub(super) fn sections(
     spec: &ScoresSpec,
-    others: &[String],
+    common: &Common,
     algorithms: &[Algorithm<'_>],
     folder: &Path,
 ) -> Outcome<Vec<Section>> {
@@ -43,12 +47,12 @@ pub(super) fn sections(
         return Ok(Vec::new());
     };
     let treated = algorithms.iter().filter(|algorithm| algorithm.name != spec.against);
-    treated.map(|treated| section(spec, others, base, treated, folder)).collect()
+    treated.map(|treated| section(spec, common, base, treated, folder)).collect()
 }
 
 fn section(
     spec: &ScoresSpec,
-    others: &[String],
+    common: &Common,
     base: &Algorithm<'_>,
     treated: &Algorithm<'_>,
     folder: &Path,
@@ -64,19 +68,20 @@ fn section(
     let is_scaled = base.tasks.iter().all(|task| task.reference.is_some());
     let label = if is_scaled { "human-normalised improvement" } else { "improvement, relative" };
     let figure = Figure {
-        name: file_name(&format!("{}-{}", spec.name, treated.name), others),
-        title: titled(&format!("{}: {}", spec.title, treated.label), others),
+        name: file_name(&format!("{}~{}", spec.name, treated.name), common),
+        title: titled(&format!("{}: {}", spec.title, treated.label), common),
         drawn: plot::Figure::Forest(Forest { label: label.to_owned(), rows }),
         csv: csv(&gains),
         caption: format!(
             "The {} value of <code>{}</code>: {} less {}, over the larger of a human's score and that of {}, both less a \
              random policy's (without a human: over the latter's score alone); pairs of seeds, 95 % bootstrap intervals that take \
-             what is divided by as given.{}",
+             what is divided by as given.{}{}",
             said_of(spec.take),
             escaped(&spec.tag),
             escaped(treated.label),
             escaped(base.label),
             escaped(base.label),
+            without(treated, &gains),
             table(base, treated, &gains)
         ),
         of: spec.tag.clone(),
@@ -96,8 +101,11 @@ fn scale(base: f64, reference: Option<ReferenceScores>) -> f64 {
 fn gain<'a>(spec: &ScoresSpec, base: &'a Task<'a>, treated: &'a Task<'a>) -> Option<Gain<'a>> {
     let (base_scores, treated_scores) = (base.seeded.as_ref()?, treated.seeded.as_ref()?);
     let difference = paired_difference(base_scores, treated_scores, &Bootstrap::new(0)).ok()?;
-    let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
-    let (of_base, of_treated) = (mean(base_scores.values()), mean(treated_scores.values()));
+    let seeds: Vec<u64> = difference.differences.iter().map(|(seed, _)| *seed).collect();
+    let mean = |scores: &Seeded| {
+        seeds.iter().filter_map(|seed| scores.get(*seed)).sum::<f64>() / seeds.len() as f64
+    };
+    let (of_base, of_treated) = (mean(base_scores), mean(treated_scores));
     let scale = scale(of_base, base.reference);
     let mut gain = difference.effect.estimate;
     gain.estimate /= scale;
@@ -110,9 +118,21 @@ fn gain<'a>(spec: &ScoresSpec, base: &'a Task<'a>, treated: &'a Task<'a>) -> Opt
         base: of_base,
         treated: of_treated,
         gain,
-        seeds: [base, treated].map(|task| seeds(found(task.seeded.as_ref()), task.member)),
+        pairs: seeds.len(),
+        seeds: [base, treated].map(|task| words(found(task.seeded.as_ref()), task.member)),
         published: spec.published.get(treated.member.name()).copied(),
     })
+}
+
+/// The tasks of which there is no pair.
+fn without(treated: &Algorithm<'_>, gains: &[Gain<'_>]) -> String {
+    let is_there = |task: &&Task<'_>| gains.iter().any(|gain| gain.task == task.member.name());
+    let missing = treated.tasks.iter().filter(|task| !is_there(task));
+    let labels: Vec<&str> = missing.map(|task| task.member.label()).collect();
+    match labels.is_empty() {
+        true => String::new(),
+        false => format!(" No seed of both of: {}.", escaped(&labels.join(", "))),
+    }
 }
 
 fn row(gain: &Gain<'_>) -> plot::Row {
@@ -130,11 +150,12 @@ fn table(base: &Algorithm<'_>, treated: &Algorithm<'_>, gains: &[Gain<'_>]) -> S
         let published = gain.published.map(|it| format!("{it:+.1} %")).unwrap_or_default();
         let published = if is_published { format!("<td>{published}</td>") } else { published };
         format!(
-            "<tr><th>{}</th><td>{} ({})</td><td>{} ({})</td><td>{}</td>{published}</tr>",
+            "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}, {}</td><td>{}</td>{published}</tr>",
             escaped(gain.label),
             short(gain.base),
-            gain.seeds[0],
             short(gain.treated),
+            gain.pairs,
+            gain.seeds[0],
             gain.seeds[1],
             percent(&gain.gain)
         )
@@ -142,7 +163,7 @@ fn table(base: &Algorithm<'_>, treated: &Algorithm<'_>, gains: &[Gain<'_>]) -> S
     let rows: String = gains.iter().map(row).collect();
     let published = if is_published { "<th>published</th>" } else { "" };
     format!(
-        "<table><thead><tr><th></th><th>{} (seeds)</th><th>{} (seeds)</th><th>improvement</th>{published}</tr></thead>\
+        "<table><thead><tr><th></th><th>{}</th><th>{}</th><th>seeds of both</th><th>of either</th><th>improvement</th>{published}</tr></thead>\
          <tbody>{rows}</tbody></table>",
         escaped(base.label),
         escaped(treated.label)

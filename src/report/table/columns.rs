@@ -38,7 +38,7 @@ pub(super) fn section(spec: &TableSpec, grid: &Grid<'_>, folder: &Path) -> Outco
         })
         .collect::<Result<_, Error>>()
         .map_err(|error| Failure::Run(format!("table {}: {error}", spec.name)))?;
-    let name = file_name(&spec.name, &grid.others);
+    let name = file_name(&spec.name, &grid.common);
     write_whole(&folder.join(format!("{name}.csv")), csv(&rows).as_bytes())?;
     let body = format!(
         "<p class=\"note\">The {} value of <code>{}</code>: mean ± standard deviation over seeds, and how many.</p>{}\
@@ -47,7 +47,7 @@ pub(super) fn section(spec: &TableSpec, grid: &Grid<'_>, folder: &Path) -> Outco
         escaped(&spec.tag),
         html(&rows)
     );
-    Ok(Section { title: titled(&spec.title, &grid.others), body })
+    Ok(Section { title: titled(&spec.title, &grid.common), body })
 }
 
 fn cell(spec: &TableSpec, member: &Member<'_>) -> Result<Cell, Error> {
