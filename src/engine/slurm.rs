@@ -6,7 +6,8 @@
 //! ```text
 //! N/array.sh   what Slurm starts for every task of the N-th array
 //! N/runs       line K + 1 names the run of task K
-//! N/job        the array's job id
+//! N/name       what its job is called in Slurm, as no other is
+//! N/job        the array's job id, once it is known that Slurm has it
 //! N/K.log      what Slurm says of task K
 //! ```
 

@@ -44,9 +44,14 @@ const SBATCH: &str = r#"
 [ "$1" = --version ] && exit
 [ -e FAKE/refuses ] && { echo 'sbatch: error: invalid partition specified: nope' >&2; exit 1; }
 printf '%s\n' "$@" >FAKE/sbatch
-for script; do case "$script" in --array=0-*) last=${script#--array=0-} ;; esac; done
+for script; do case "$script" in
+    --array=0-*) last=${script#--array=0-} ;;
+    --job-name=*) name=${script#--job-name=} ;;
+esac; done
+[ -e FAKE/loses ] && { echo "$name|77" >FAKE/named; echo 'sbatch: error: Socket timed out on send/recv operation' >&2; exit 1; }
 echo "words of the site"
 echo "7$(ls FAKE/jobs | wc -l);cluster"
+echo "and more of them"
 mktemp FAKE/jobs/XXXXXX >/dev/null
 [ -e FAKE/holds ] && exit
 for index in $(seq 0 "${last%\%*}"); do
@@ -57,6 +62,11 @@ done >&2
 const SQUEUE: &str = r#"
 case "$*" in
     --version) ;;
+    *) [ -e FAKE/silent ] && { echo 'squeue: error: Unable to contact slurm controller' >&2; exit 1; } ;;
+esac
+case "$*" in
+    --version) ;;
+    *--name=*) cat FAKE/named 2>/dev/null || : ;;
     *--Format=State*) cat FAKE/state ;;
     *) cat FAKE/queue 2>/dev/null || { echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1; } ;;
 esac
@@ -168,10 +178,13 @@ fn runs_of_an_array_are_those_of_the_local_engine() {
     assert_eq!(lines(&folder.join("job")), ["70"]);
     let output = format!("--output={}/%a.log", folder.display().to_string().replace('%', "%%"));
     let script = folder.join("array.sh").display().to_string();
+    let name = fs::read_to_string(folder.join("name")).expect("a name");
+    assert!(name.starts_with("pliant-small-"), "{name}");
+    let named = format!("--job-name={name}");
     let asked = [
         "--parsable",
         "--array=0-3%3",
-        "--job-name=pliant-small",
+        &named,
         "--requeue",
         "--open-mode=append",
         "--nodes=1",
@@ -278,7 +291,7 @@ fn a_run_that_failed_is_submitted_again_when_asked_to() {
 }
 
 #[test]
-fn what_cannot_be_submitted_leaves_nothing_behind() {
+fn what_cannot_be_submitted_is_not_taken_for_queued() {
     let login = Login::new();
     let args = ["study", "run", "small.toml", "--engine", "slurm"];
     let missing = pliant_with_path(login.folder.path(), &args, "/nowhere");
@@ -300,7 +313,33 @@ fn what_cannot_be_submitted_leaves_nothing_behind() {
     ends_with(&login.submits(&["--out", "back\\slash"]), 2, &["`\\`", "--out"]);
     login.write("refuses", "");
     ends_with(&login.submits(&["--out", "out"]), 2, &["invalid partition specified: nope"]);
-    assert!(!login.at("out/slurm").exists());
+    assert!(!login.at("out/slurm/1/job").exists());
+    fs::remove_file(login.fake("refuses")).expect("there");
+    login.write("holds", "");
+    ends_with(&login.submits(&["--out", "out"]), 0, &["4 of 4 runs submitted", "slurm/2/array.sh"]);
     let one = login.pliant(&["study", "one", "out", "8/seed7"]);
     ends_with(&one, 2, &["study folder out", "`8/seed7`"]);
+}
+
+/// As after a time-out, or if this program is killed before it has written the job's id down.
+#[test]
+fn what_slurm_took_without_an_answer_is_not_submitted_twice() {
+    let login = Login::new();
+    login.write("loses", "");
+    login.write("queue", "77|0|RUNNING|a\n77|1|PENDING|b\n77|2|PENDING|b\n77|3|PENDING|b\n");
+    let lost = login.submits(&["--out", "out"]);
+    ends_with(&lost, 0, &["4 of 4 runs submitted as job 77"]);
+    fs::remove_file(login.at("out/slurm/1/job")).expect("there");
+    ends_with(
+        &login.submits(&["--out", "out"]),
+        0,
+        &["4 runs are in Slurm's queue", "nothing is to"],
+    );
+    assert_eq!(lines(&login.at("out/slurm/1/job")), ["77"]);
+    // Nobody makes runs that Slurm may be making.
+    login.write("silent", "");
+    let words = ["Unable to contact", "was submitted to Slurm", "out/slurm"];
+    ends_with(&login.pliant(&["study", "run", "out"]), 2, &words);
+    let status = login.pliant(&["study", "status", "out"]);
+    ends_with(&status, 0, &["what is queued is not known"]);
 }

@@ -1,8 +1,8 @@
 //! `pliant study one`: one run of a study in this process, as the tasks of job arrays make them.
 
 use std::{
-    fs::OpenOptions,
-    path::Path,
+    fs::{self, OpenOptions},
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -15,6 +15,7 @@ use crate::{
     commands::{resume, train},
     engine::slurm::OwnTask,
     failure::{Failure, Outcome},
+    run_dir::write_whole,
     signals,
     study::{RunState, StudyFolder},
 };
@@ -23,7 +24,11 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// So often a task may come back without having come further: it is then not given the time that its start takes.
-const MOST_RESTARTS: u64 = 5;
+const MOST_STOPS: u64 = 5;
+
+/// For how long Slurm is asked, and how often.
+const ASKED_FOR: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_secs(3);
 
 /// Begins the run, or continues it; nothing is to be done of one that is finished.
 pub fn run(args: &StudyOneArgs, plugins: &Plugins) -> Outcome {
@@ -50,7 +55,10 @@ pub fn run(args: &StudyOneArgs, plugins: &Plugins) -> Outcome {
     if state == RunState::Finished || !args.requeue {
         return Ok(());
     }
-    requeue(after.clock.frames > before.clock.frames)
+    let idle = Idle(folder.log(&args.run).with_extension("idle"));
+    let stops =
+        if after.clock.frames > before.clock.frames { idle.forget() } else { idle.count()? };
+    requeue(stops)
 }
 
 /// What is printed from here on goes where the local engine has it too.
@@ -87,24 +95,52 @@ fn make(folder: &StudyFolder, run: &str, state: &RunState, plugins: &Plugins) ->
     }
 }
 
+/// How often in a row a run was stopped before it came further: a file beside its log.
+struct Idle(PathBuf);
+
+impl Idle {
+    fn forget(&self) -> u64 {
+        let _none = fs::remove_file(&self.0);
+        0
+    }
+
+    /// Once more.
+    fn count(&self) -> Outcome<u64> {
+        let before = fs::read_to_string(&self.0).ok().and_then(|text| text.trim().parse().ok());
+        let now = before.unwrap_or(0u64) + 1;
+        write_whole(&self.0, now.to_string().as_bytes())?;
+        Ok(now)
+    }
+}
+
 /// Puts this task back into the queue. Slurm does that itself when it ends a task to requeue it, and one that was
-/// cancelled shall not come back: both are no longer running then.
-fn requeue(came_further: bool) -> Outcome {
+/// cancelled shall not come back: both are no longer running then. `stops`: how often it did not come further.
+fn requeue(stops: u64) -> Outcome {
     let Some(task) = OwnTask::find() else {
         return Err(Failure::Input("--requeue: this is no task of a Slurm job array".to_owned()));
     };
     let id = task.id();
-    if !task.is_running()? {
+    if !patiently(|| task.is_running())? {
         tell!("stopped; Slurm has ended task {id}");
         return Ok(());
     }
-    if !came_further && task.restarts() >= MOST_RESTARTS {
+    if stops > MOST_STOPS {
         return Err(Failure::Run(format!(
-            "task {id} was stopped before it came further, after {} restarts: it has too little time, or \
-             --slurm notice_s is too long for it",
-            task.restarts()
+            "task {id} was stopped {stops} times before it came further: it has too little time, or --slurm notice_s is \
+             too long for it"
         )));
     }
     tell!("stopped; task {id} goes back into the queue");
-    task.requeue()
+    patiently(|| task.requeue())
+}
+
+/// Asks Slurm again where it does not answer: when an array reaches its limit, all of its tasks ask at once.
+fn patiently<T>(ask: impl Fn() -> Outcome<T>) -> Outcome<T> {
+    let begun = Instant::now();
+    loop {
+        match ask() {
+            Err(_) if begun.elapsed() < ASKED_FOR => thread::sleep(AGAIN),
+            answer => return answer,
+        }
+    }
 }

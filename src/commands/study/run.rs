@@ -50,7 +50,7 @@ fn local(args: &StudyRunArgs, asked: &Asked, plan: &Plan, plugins: &Plugins) -> 
     let folder = &asked.folder;
     let _lock = folder.lock()?;
     take_up(asked, plan)?;
-    let view = View::of(folder, plan);
+    let view = View::sure(folder, plan)?;
     let jobs: Vec<Job> = due(&view, args.retry)
         .into_iter()
         .map(|(run, state)| job(folder, run, &state, &plugins.libraries))

@@ -6,7 +6,7 @@ use super::{Asked, slurm};
 use crate::{
     cli::StudyArgs,
     engine::slurm::{Queue, Queued},
-    failure::Outcome,
+    failure::{Failure, Outcome},
     study::{Plan, PlannedRun, RunState, StudyFolder},
     table,
 };
@@ -88,6 +88,19 @@ impl<'a> View<'a> {
             None
         });
         Self { folder, plan, queue }
+    }
+
+    /// Looks now; an error if Slurm may have runs of the study and does not say so.
+    pub fn sure(folder: &'a StudyFolder, plan: &'a Plan) -> Outcome<Self> {
+        let queue = Queue::of(&folder.slurm()).map_err(|failure| {
+            let slurm = folder.slurm();
+            Failure::Input(format!(
+                "{failure}; this study was submitted to Slurm, which may be making its runs: ask again where Slurm \
+                 answers, or remove {} if it is done with all of them",
+                slurm.display()
+            ))
+        })?;
+        Ok(Self { folder, plan, queue })
     }
 
     /// The task of a run, if Slurm has it.

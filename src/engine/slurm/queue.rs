@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{Submission, call};
+use super::{Submission, call, submission};
 use crate::failure::{Failure, Outcome};
 
 /// What `squeue` is to print of a task: array, index, state, node or reason.
@@ -37,6 +37,7 @@ impl Queued {
 impl Queue {
     /// Asks Slurm for the tasks of all submissions; `None` if there are none.
     pub fn of(slurm: &Path) -> Outcome<Option<Self>> {
+        submission::adopt(slurm)?;
         let submissions = Submission::all(slurm);
         if submissions.is_empty() {
             return Ok(None);

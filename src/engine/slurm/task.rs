@@ -28,11 +28,6 @@ impl OwnTask {
         &self.id
     }
 
-    /// How often it was put back into the queue before.
-    pub fn restarts(&self) -> u64 {
-        self.restarts
-    }
-
     /// False if Slurm is ending the task, or has started it anew elsewhere, having given up the node of this process.
     pub fn is_running(&self) -> Outcome<bool> {
         let jobs = format!("--jobs={}", self.id);
