@@ -62,6 +62,9 @@ impl Intervention for BrownianMotion {
 
     fn after_step(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
         let before: Vec<(String, Tensor)> = self.before.drain(..).collect();
+        if before.is_empty() {
+            return Ok(()); // outside of its window
+        }
         let parameters = |name: &str| learner.online.variables().get(name);
         let steps = before.iter().filter_map(|(name, old)| Some(parameters(name)?.detach() - old));
         let length = norm(&steps.collect::<Vec<_>>());

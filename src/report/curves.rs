@@ -79,10 +79,13 @@ fn section(spec: &CurvesSpec, group: &Group<'_>, folder: &Path) -> Outcome<(Sect
 
 /// `LABEL: 4 of 5 (1 failed)`.
 fn count(member: &Member<'_>, curves: &[Curve]) -> String {
-    let points = curves.iter().filter(|curve| curve.name == member.label());
-    let found = points.flat_map(|curve| curve.points.iter().map(|point| point.n)).max();
+    let curve = curves.iter().find(|curve| curve.name == member.label());
+    let counts = || curve.into_iter().flat_map(|curve| curve.points.iter().map(|point| point.n));
+    let found = counts().max();
+    let least = counts().min().filter(|least| Some(*least) < found);
+    let fewer = least.map(|least| format!(" (at some points {least})")).unwrap_or_default();
     let colon = if member.label().is_empty() { "" } else { ": " };
-    format!("{}{colon}{}", member.label(), seeds(found.unwrap_or(0), member))
+    format!("{}{colon}{}{fewer}", member.label(), seeds(found.unwrap_or(0), member))
 }
 
 /// `None` of no runs.

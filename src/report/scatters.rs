@@ -42,7 +42,8 @@ pub fn section(spec: &ScatterSpec, results: &Results<'_>, folder: &Path) -> Outc
         csv: points_csv(spec, &members),
         drawn: plot::Figure::Scatter(drawn),
         caption: format!(
-            "A point for each of {points} runs, of {runs} that are finished.{}",
+            "A point for each of {points} runs, of {runs} that are finished.{}{}",
+            lost(results, points),
             table(&found)
         ),
         of: format!("{} and {}", spec.x.tag, spec.y.tag),
@@ -85,6 +86,17 @@ fn correlations(clouds: &[Cloud]) -> Result<Groups, pliant_statistics::error::Er
     let bootstrap = Bootstrap::new(0).with_replicates(RESAMPLES).among(clouds.len());
     let groups = clouds.iter().map(|cloud| (cloud.name.clone(), cloud.points.clone()));
     correlations_of_groups(RankCorrelation::Spearman, groups, &bootstrap)
+}
+
+/// Those that failed or have no finite number may have to do with what is measured.
+fn lost(results: &Results<'_>, points: usize) -> String {
+    let lost = results.failed.len() + results.runs().len() - points;
+    let them = "and the correlations are of those that are left";
+    if lost == 0 {
+        String::new()
+    } else {
+        format!(" {lost} more failed or have no finite number, {them}.")
+    }
 }
 
 fn table(found: &Groups) -> String {

@@ -54,7 +54,15 @@ fn section(spec: &TableSpec, group: &Group<'_>, folder: &Path) -> Outcome<Sectio
         rows(spec, group).map_err(|error| Failure::Run(format!("table {}: {error}", spec.name)))?;
     let name = file_name(&spec.name, &group.common);
     write_whole(&folder.join(format!("{name}.csv")), csv(&rows).as_bytes())?;
-    let body = format!("{}<p class=\"note\"><a href=\"{name}.csv\">CSV</a></p>", html(spec, &rows));
+    let is_missing = |name: &&String| group.members.iter().all(|it| it.name() != **name);
+    let missing = spec.against.as_ref().filter(is_missing);
+    let missing =
+        missing.map(|name| format!("Nothing to compare with: {} is not run. ", escaped(name)));
+    let missing = missing.unwrap_or_default();
+    let body = format!(
+        "{}<p class=\"note\">{missing}<a href=\"{name}.csv\">CSV</a></p>",
+        html(spec, &rows)
+    );
     Ok(Section { title: titled(&spec.title, &group.common), body })
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use toml::{Table, Value};
+
 use super::file::{Axis, Condition, StudyFile};
 
 type ByAxis = BTreeMap<String, Vec<String>>;
@@ -22,8 +24,13 @@ pub(super) fn check(file: &StudyFile) -> Result<(), String> {
         check_conditions(file, "combinations.of", &combination.of)?;
         combination.scales.iter().try_for_each(|name| file.scale(name).map(drop))?;
     }
+    check_settings("base", &file.base)?;
+    for combination in &file.combinations {
+        check_settings("combinations.set", &combination.set)?;
+    }
     for (name, scale) in &file.scales {
         let place = format!("scales.{name}");
+        check_settings(&format!("{place}.set"), &scale.set)?;
         scale.seeds().map_err(|error| format!("{place}.seeds: {error}"))?;
         check_conditions(file, &format!("{place}.only"), &scale.only)?;
     }
@@ -44,7 +51,22 @@ fn check_axis(axis: &Axis) -> Result<(), String> {
         axis.conditions.iter().map(Condition::label),
     )?;
     let place = format!("a condition of axis {}", axis.name);
-    axis.conditions.iter().try_for_each(|condition| check_name(&place, &condition.name))
+    axis.conditions.iter().try_for_each(|condition| {
+        check_name(&place, &condition.name)?;
+        check_settings(&format!("axis {}, {}", axis.name, condition.name), &condition.set)
+    })
+}
+
+/// What a study sets itself.
+fn check_settings(place: &str, set: &Table) -> Result<(), String> {
+    let run = set.get("run").and_then(Value::as_table);
+    let is_set = |key: &&&str| run.is_some_and(|run| run.contains_key(**key));
+    match ["seed", "name"].iter().find(is_set) {
+        None => Ok(()),
+        Some(key) => Err(format!(
+            "{place}: run.{key} is not for a study to set: a scale's `seeds` are each run's, and conditions name it"
+        )),
+    }
 }
 
 /// A part of the report: where it stands, its name, and the axes that it names.

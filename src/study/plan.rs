@@ -43,6 +43,13 @@ impl Plan {
         plugins: &Plugins,
     ) -> Result<Self, String> {
         let size = file.scale(scale)?;
+        if let Some(own) =
+            set.iter().find(|it| ["run.seed", "run.name"].iter().any(|own| it.starts_with(own)))
+        {
+            return Err(format!(
+                "--set {own}: a study's runs have the seeds of its scale, and names of their own"
+            ));
+        }
         let seeds = size.seeds()?;
         let name = &file.study.name;
         let base =
@@ -258,6 +265,21 @@ only = { width = ["32"] }
             error.contains("study small, norm both") && error.contains("batch_sise"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_a_study_sets_itself_cannot_be_set() {
+        let error = plan("smoke", &["run.seed=3"]).expect_err("its own");
+        assert!(error.contains("run.seed") && error.contains("seeds"), "{error}");
+        for (from, to) in [
+            ("setting = \"network.width\"", "setting = \"run.seed\""),
+            ("set = { agent = { batch_size = 16 } }", "set = { run = { name = \"x\" } }"),
+            ("set = { run = { budget_frames = 400 }", "set = { run = { seed = 1 }"),
+        ] {
+            assert!(STUDY.contains(from), "{from}");
+            let error = StudyFile::parse("s.toml", &STUDY.replacen(from, to, 1)).expect_err(to);
+            assert!(error.contains("is not for a study to set"), "{error}");
+        }
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl<'a> Measured<'a> {
         Ok(Self { run, directory, by_tag })
     }
 
-    /// The finite values of a tag over training; the later of two at one x counts.
+    /// The values of a tag over training, up to the first that is not finite; the later of two at one x counts.
     pub fn series(&self, tag: &str, units: Units) -> Vec<(f64, f64)> {
         let mut points: Vec<(f64, f64)> = Vec::new();
         for measurement in self.by_tag.get(tag).into_iter().flatten() {
@@ -116,7 +116,7 @@ impl<'a> Measured<'a> {
                 Units::Updates => measurement.updates,
             } as f64;
             if !measurement.value.is_finite() {
-                continue;
+                break;
             }
             match points.last_mut() {
                 Some((last, value)) if *last == x => *value = measurement.value,
@@ -140,6 +140,7 @@ impl<'a> Measured<'a> {
             Take::First => first,
             Take::Change => last - first,
             Take::Mean => values.iter().sum::<f64>() / values.len() as f64,
+            Take::Max | Take::Min if values.iter().any(|value| !value.is_finite()) => f64::NAN,
             Take::Max => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
             Take::Min => values.iter().copied().fold(f64::INFINITY, f64::min),
         };
