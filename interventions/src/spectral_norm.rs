@@ -44,6 +44,10 @@ impl SpectralNorm {
                 "`layers` is empty, expected names of layers, such as `first_dense`".to_owned()
             );
         }
+        let is_twice = |(index, name): &(usize, &String)| config.layers[..*index].contains(name);
+        if let Some((_, name)) = config.layers.iter().enumerate().find(is_twice) {
+            return Err(format!("`layers` has `{name}` twice, expected each layer once"));
+        }
         if !(1..=1000).contains(&config.iterations) {
             return Err(format!("`iterations` is {}, expected 1 to 1000", config.iterations));
         }

@@ -76,6 +76,7 @@ fn what_does_not_go_together_or_fit_is_refused_before_the_first_frame() {
     refused(&["infer", "plasticity_injection"], &["`plasticity_injection`", "features"]);
     refused(&["spectral_norm:layers=[\"conv1\"]"], &["`conv1`", "`dense1`", "`output`", "`first`"]);
     refused(&["spectral_norm", "spectral_norm"], &["`dense1`", "twice"]);
+    refused(&["spectral_norm:layers=[\"first\",\"first\"]"], &["`layers`", "`first` twice"]);
     refused(
         &["spectral_norm:layers=[\"output\"]", "plasticity_injection"],
         &["`plasticity_injection`", "`output`", "spectral norm"],
