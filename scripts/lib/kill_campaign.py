@@ -90,6 +90,10 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 """
 
 
+# Signals at which a run saves and ends in order.
+STOPS = ["TERM", "INT", "USR1"]
+
+
 class Campaign:
     def __init__(self, options, folder):
         self.program = os.environ["PLIANT_BIN"]
@@ -263,10 +267,16 @@ def compare(campaign, whole, run):
 
     same("metrics.csv", without_time(whole / "metrics.csv"), without_time(run / "metrics.csv"))
     same("metrics.jsonl", json_without_time(whole / "metrics.jsonl"), json_without_time(run / "metrics.jsonl"))
-    for pattern in ("checkpoints/*", "figures/**/*", "media/*"):
+    kept = [sorted(int(p.name) for p in r.glob("checkpoints/*")) for r in (whole, run)]
+    if campaign.how in STOPS:  # each leaves a checkpoint of its own, which may be among those that are kept
+        same("the newest checkpoint", *(names[-1] for names in kept))
+        kept = [sorted(set(kept[0]) & set(kept[1]))] * 2
+    same("checkpoints", *kept)
+    for pattern in ("figures/**/*", "media/*"):
         names = [sorted(str(p.relative_to(r)) for p in r.glob(pattern)) for r in (whole, run)]
         same(pattern, *names)
-    for path in [*whole.glob("checkpoints/*/*"), *whole.glob("figures/**/*"), *whole.glob("media/*")]:
+    checkpoints = [path for name in kept[0] for path in (whole / "checkpoints" / str(name)).iterdir()]
+    for path in [*checkpoints, *whole.glob("figures/**/*"), *whole.glob("media/*")]:
         other = run / path.relative_to(whole)
         if path.name == "state.json":
             same(path.name, state(path.parent), state(other.parent))
