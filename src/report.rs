@@ -43,7 +43,6 @@ pub fn write(
     results: &Results<'_>,
     folder: &Path,
 ) -> Outcome<PathBuf> {
-    check_is_ours(folder)?;
     fs::create_dir_all(folder).map_err(|error| {
         Failure::Run(format!("cannot make report folder {}: {error}", folder.display()))
     })?;
@@ -60,7 +59,7 @@ pub fn write(
 }
 
 /// An error if there is something in the folder, and it is no report that may be written anew.
-fn check_is_ours(folder: &Path) -> Outcome {
+pub fn check_is_ours(folder: &Path) -> Outcome {
     let is_empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
     let page = fs::read_to_string(folder.join("index.html")).unwrap_or_default();
     if is_empty || page.contains(page::GENERATOR) {

@@ -44,6 +44,7 @@ fn of_runs(args: &ReportArgs, plugins: &Plugins) -> Outcome {
     let loose = Loose::read(&args.paths, plugins)?;
     let results = Results::of(&loose.file, &loose.plan, loose.measured()?);
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("report"));
+    report::check_is_ours(&folder)?;
     let page = report::write(&loose.file, "runs", &results, &folder)?;
     if !loose.unfinished.is_empty() {
         tell!("warning: not finished, shown as far as they came: {}", loose.unfinished.join("; "));
