@@ -1,7 +1,7 @@
 //! Figures from data. What draws them stays behind this module.
 
 use kuva::{
-    plot::LinePlot,
+    plot::{LinePlot, ScatterPlot},
     prelude::{Layout, Plot},
 };
 use pliant_core::{
@@ -106,6 +106,12 @@ fn drawn(title: &str, curves: &Curves) -> Option<(Vec<Plot>, Layout)> {
         let shown: Vec<usize> =
             (0..line.points.len()).filter(|index| is_shown(&line.points[*index])).collect();
         if shown.is_empty() {
+            continue;
+        }
+        if let [alone] = shown[..] {
+            let point = ScatterPlot::new().with_data([line.points[alone]]).with_color(*colour);
+            let named = if line.name.is_empty() { point } else { point.with_legend(&line.name) };
+            plots.push(named.into());
             continue;
         }
         let mut plot = LinePlot::new()

@@ -118,36 +118,40 @@ fn warn_of_differences(last: Option<&Provenance>, now: &Provenance) {
     }
 }
 
-/// Says what the budget is too small for: learning at all, or single interventions. A step takes at least
-/// one frame, so this is never said of a run that gets there.
+/// Says what the budget is too small for.
 pub fn warn_of_idleness(experiment: &Experiment) {
-    let updates = experiment.agent.most_updates(experiment.config.run.budget_frames);
+    for what in idleness(experiment) {
+        tell!("warning: {what}");
+    }
+}
+
+/// What the budget is too small for: learning at all, or single probes and interventions. A step takes at least one
+/// frame, so this is never said of a run that gets there.
+pub fn idleness(experiment: &Experiment) -> Vec<String> {
+    let frames = experiment.config.run.budget_frames;
+    let updates = experiment.agent.most_updates(frames);
     if updates == 0 {
-        let frames = experiment.config.run.budget_frames;
-        tell!(
-            "warning: nothing will be learned: `run.budget_frames` of {frames} ends before the agent's \
-             first update (`agent.learning_starts`)"
-        );
-        return;
+        return vec![format!(
+            "nothing will be learned: `run.budget_frames` of {frames} ends before the agent's first update \
+             (`agent.learning_starts`)"
+        )];
     }
     // A step takes a frame at least.
-    for (label, needs) in experiment.probes.idle_within(experiment.config.run.budget_frames) {
-        tell!(
-            "warning: {label} will never measure: it needs {needs} transitions, and \
-             `run.budget_frames` ends before"
-        );
-    }
+    let probes = experiment.probes.idle_within(frames).map(|(label, needs)| {
+        format!(
+            "{label} will never measure: it needs {needs} transitions, and `run.budget_frames` ends before"
+        )
+    });
     let period = experiment.agent.target_period_updates();
-    for (label, first) in experiment.interventions.idle_within(updates, period) {
+    let interventions = experiment.interventions.idle_within(updates, period);
+    let interventions = interventions.into_iter().map(|(label, first)| {
         let first = match first {
             Some(first) => format!("its first update would be {first}"),
             None => format!("no target update, one every {period} updates, falls into its time"),
         };
-        tell!(
-            "warning: {label} will do nothing: {first}, and `run.budget_frames` allows at most \
-             {updates} updates"
-        );
-    }
+        format!("{label} will do nothing: {first}, and `run.budget_frames` allows at most {updates} updates")
+    });
+    probes.chain(interventions).collect()
 }
 
 /// `is_changed`: the settings are not those that were written before.

@@ -46,7 +46,7 @@ pub fn section(spec: &ScatterSpec, results: &Results<'_>, folder: &Path) -> Outc
             lost(results, points),
             table(&found)
         ),
-        of: format!("{} and {}", spec.x.tag, spec.y.tag),
+        of: format!("both {} and {}", spec.x.tag, spec.y.tag),
     };
     figure.write(folder)
 }

@@ -27,6 +27,7 @@ mod columns;
 
 /// A condition's row.
 struct Row {
+    name: String,
     label: String,
     /// `None` if no run of it has the number.
     summary: Option<Summary>,
@@ -91,6 +92,7 @@ fn rows(spec: &TableSpec, group: &Group<'_>) -> Result<Vec<Row>, Error> {
             false => said(difference.effect.verdict()),
         });
         Ok(Row {
+            name: member.name().to_owned(),
             label: member.label().to_owned(),
             summary: seeded.as_ref().map(|seeded| seeded.summary(&bootstrap)).transpose()?,
             seeds: seeds(found(seeded.as_ref()), member),
@@ -117,7 +119,8 @@ fn html(spec: &TableSpec, rows: &[Row]) -> String {
         }
     );
     if is_compared {
-        let against = escaped(spec.against.as_deref().unwrap_or_default());
+        let control = rows.iter().find(|row| Some(&row.name) == spec.against.as_ref());
+        let against = escaped(control.map_or("", |row| &row.label));
         write!(text, "<th>less {against}</th><th>verdict</th>").expect("a String");
     }
     text += "</tr></thead><tbody>";

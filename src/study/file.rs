@@ -1,6 +1,9 @@
 //! What a study's file says.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -154,6 +157,22 @@ impl StudyFile {
         file.axes.iter_mut().try_for_each(Axis::write_out).map_err(|e| format!("{source}: {e}"))?;
         check::check(&file).map_err(|error| format!("{source}: {error}"))?;
         Ok(file)
+    }
+
+    /// The metrics that the report shows, as `metrics.csv` has them.
+    pub fn tags(&self) -> BTreeSet<&str> {
+        let scores = self.scores.iter().map(|spec| &spec.tag);
+        let curves = self.curves.iter().map(|spec| &spec.tag);
+        let trends = self.trends.iter().map(|spec| &spec.tag);
+        let scatters = self.scatters.iter().flat_map(|spec| [&spec.x.tag, &spec.y.tag]);
+        let tables = self.tables.iter().map(|spec| &spec.tag);
+        scores
+            .chain(curves)
+            .chain(trends)
+            .chain(scatters)
+            .chain(tables)
+            .map(String::as_str)
+            .collect()
     }
 
     /// A scale by its name.

@@ -1,6 +1,10 @@
 //! What the finished runs of a study measured.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
 
 use super::{
     file::StudyFile,
@@ -90,6 +94,19 @@ impl<'a> Results<'a> {
         told
     }
 
+    /// The metrics of the report that no run has, each with those of the same area that there are.
+    pub fn unmeasured(&self) -> Vec<(String, Vec<&str>)> {
+        let measured: BTreeSet<&str> =
+            self.runs.iter().flat_map(|run| run.by_tag.keys().map(String::as_str)).collect();
+        let area = |tag: &str| tag.split('/').next().unwrap_or_default().to_owned();
+        let beside = |tag: &str| {
+            let all = measured.iter().filter(|known| area(known) == area(tag));
+            all.copied().filter(|known| known.split('/').count() == 2).collect()
+        };
+        let missing = self.file.tags().into_iter().filter(|tag| !measured.contains(tag));
+        missing.map(|tag| (tag.to_owned(), beside(tag))).collect()
+    }
+
     /// All that are finished.
     pub fn runs(&self) -> &[Measured<'a>] {
         &self.runs
@@ -138,6 +155,7 @@ impl<'a> Measured<'a> {
         let number = match take {
             Take::Last => last,
             Take::First => first,
+            Take::Change if values.len() < 2 => f64::NAN, // nothing to compare with
             Take::Change => last - first,
             Take::Mean => values.iter().sum::<f64>() / values.len() as f64,
             Take::Max | Take::Min if values.iter().any(|value| !value.is_finite()) => f64::NAN,

@@ -276,6 +276,7 @@ fn runs_that_belong_to_no_study_have_a_page_too() {
     let last =
         |run: &str| *values(&folder.path().join(run), "eval/accuracy").last().expect("there");
     close(number(&table[0][1]), f64::midpoint(last("a"), last("b")));
+    assert_eq!(&*table[0][0], "network.width = 8");
     assert_eq!((&*table[1][0], number(&table[1][1])), ("network.width = 16", last("c")));
     let page = fs::read_to_string(folder.path().join("page/index.html")).expect("a page");
     assert!(page.contains("units/dead") && page.contains("network.width"), "{page}");

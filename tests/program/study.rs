@@ -333,6 +333,23 @@ fn a_study_that_was_changed_is_refused_with_the_difference_and_may_grow() {
 }
 
 #[test]
+fn what_a_study_will_not_do_or_show_is_told() {
+    let folder = folder();
+    let text = STUDY
+        .replace("learning_starts = 200", "learning_starts = 2000")
+        .replace("tag = \"train/loss\"", "tag = \"train/losses\"");
+    fs::write(folder.path().join("small.toml"), text).expect("writable");
+    let ran = pliant(folder.path(), &["study", "run", "small.toml", "--dry-run"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(ran.err.matches("nothing will be learned").count(), 1, "{}", ran.err);
+    assert!(ran.err.contains("8/none, 8/layer_norm, 16/none, 16/layer_norm"), "{}", ran.err);
+    succeeds(folder.path(), &["study", "run", "small.toml"]);
+    let ran = pliant(folder.path(), &["study", "report", "small.toml"]);
+    let words = "no run has measured train/losses; there are train/epsilon";
+    assert!(ran.code == Some(0) && ran.err.contains(words), "{}", ran.err);
+}
+
+#[test]
 fn bad_studies_are_refused_before_anything_is_run() {
     let folder = folder();
     let file = folder.path().join("small.toml");

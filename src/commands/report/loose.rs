@@ -6,7 +6,7 @@ use std::{
 };
 
 use pliant_core::registry::Plugins;
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::{
     commands::resume::stored_config,
@@ -16,12 +16,14 @@ use crate::{
     run_dir::{RunDirectory, State},
     study::{
         About, Axis, Condition, CurvesSpec, MatrixSpec, Measured, Plan, PlannedRun, Scale,
-        SnapshotSpec, StudyFile, TableSpec, Take, Units, When, differences,
+        SnapshotSpec, StudyFile, TableSpec, Take, Units, When, differences, settings,
     },
 };
 
 /// The axis of what differs.
 const AXIS: &str = "run";
+/// Differ between any two runs.
+const OWN: [&str; 2] = ["run.seed", "run.name"];
 /// Letters of a condition's label, beyond which the folder's name stands in its place.
 const LONGEST: usize = 60;
 /// Figures of learning curves.
@@ -53,8 +55,7 @@ impl Loose {
                 runs.iter().any(|run| run.conditions[0] == *name && run.seed == config.run.seed)
             };
             let name = known.filter(|name| !is_taken(name)).unwrap_or_else(|| {
-                let first = runs.first().map(|run| &run.config);
-                let condition = condition(path, &config, first, &conditions);
+                let condition = condition(path, &conditions);
                 conditions.push(condition);
                 conditions[conditions.len() - 1].name.clone()
             });
@@ -63,6 +64,7 @@ impl Loose {
             }
             runs.push(PlannedRun { conditions: vec![name], seed: config.run.seed, config });
         }
+        label(&mut conditions, &runs);
         let plan = Plan { runs };
         let file = file(conditions, paths, &unfinished)?;
         Ok(Self { file, plan, folders: paths.to_vec(), unfinished })
@@ -82,29 +84,41 @@ fn differs(old: &Config, new: &Config) -> Vec<String> {
     differences
 }
 
-/// Named after its folder, labelled by what differs from the first run.
-fn condition(
-    path: &Path,
-    config: &Config,
-    first: Option<&Config>,
-    taken: &[Condition],
-) -> Condition {
+/// Named after its folder.
+fn condition(path: &Path, taken: &[Condition]) -> Condition {
     let folder = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let folder = plain(&folder.file_name().unwrap_or_default().to_string_lossy());
     let mut names = std::iter::once(folder.clone()).chain((2..).map(|n| format!("{folder}-{n}")));
     let is_free = |name: &String| taken.iter().all(|condition| condition.name != *name);
     let name = names.find(is_free).expect("numbers do not end");
-    let changes = first.map(|first| differs(first, config)).unwrap_or_default();
-    let value = |change: &String| {
-        let (key, values) = change.split_once(": ")?;
-        Some(format!("{key} = {}", values.rsplit_once(" -> ")?.1))
-    };
-    let label = changes.iter().filter_map(value).collect::<Vec<_>>().join(", ");
-    let is_free = |label: &String| taken.iter().all(|condition| condition.label() != label);
-    let fits = |label: &String| !label.is_empty() && label.chars().count() <= LONGEST;
-    let label = Some(label).filter(|label| fits(label) && is_free(label));
     let (set, with, probe) = (Table::new(), Vec::new(), Vec::new());
-    Condition { name, label, value: None, set, with, probe }
+    Condition { name, label: None, value: None, set, with, probe }
+}
+
+/// Labels conditions by the settings in which any of them differ, where that is short and told apart.
+fn label(conditions: &mut [Condition], runs: &[PlannedRun]) {
+    let configs = conditions.iter().map(|condition| {
+        let run = runs.iter().find(|run| run.conditions[0] == condition.name);
+        settings(&run.expect("each has a run").config)
+    });
+    let configs: Vec<BTreeMap<String, Value>> = configs.collect();
+    let keys: BTreeSet<&String> = configs.iter().flat_map(BTreeMap::keys).collect();
+    let differs =
+        |key: &&&String| configs.iter().any(|config| config.get(**key) != configs[0].get(**key));
+    let keys: Vec<&&String> =
+        keys.iter().filter(differs).filter(|key| !OWN.contains(&key.as_str())).collect();
+    let labels = configs.iter().map(|config| {
+        let value = |key: &&&String| Some(format!("{key} = {}", config.get(**key)?));
+        keys.iter().filter_map(value).collect::<Vec<_>>().join(", ")
+    });
+    let labels: Vec<String> = labels.collect();
+    let is_short = |label: &String| !label.is_empty() && label.chars().count() <= LONGEST;
+    let are_apart = labels.iter().collect::<BTreeSet<_>>().len() == labels.len();
+    if are_apart && labels.iter().all(is_short) {
+        for (condition, label) in conditions.iter_mut().zip(labels) {
+            condition.label = Some(label);
+        }
+    }
 }
 
 fn file(

@@ -26,6 +26,14 @@ pub fn run(args: &StudyArgs, plugins: &Plugins) -> Outcome {
     for (what, runs) in results.left_out() {
         tell!("warning: {what}, left out of the report: {}", runs.join("; "));
     }
+    for (tag, beside) in results.unmeasured() {
+        let others = if beside.is_empty() {
+            String::new()
+        } else {
+            format!("; there are {}", beside.join(", "))
+        };
+        tell!("warning: no run has measured {tag}{others}");
+    }
     say!("{}", page.display());
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `pliant study run`
 
-use std::{ffi::OsString, path::Path};
+use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use pliant_core::registry::{Library, Plugins};
 
@@ -10,9 +10,10 @@ use super::{
 };
 use crate::{
     cli::{Engine, StudyRunArgs},
+    commands::session::idleness,
     device,
     engine::{self, Ended, Gpus, Job, Share},
-    experiment::{self, check_memory_for},
+    experiment::{self, Experiment, check_memory_for},
     failure::{Failure, Outcome},
     signals,
     sinks::Progress,
@@ -80,12 +81,35 @@ pub fn take_up(asked: &Asked, plan: &Plan) -> Outcome {
 fn check(plan: &Plan, at_once: Option<usize>, plugins: &Plugins) -> Outcome<Share> {
     let threads = plan.runs.iter().map(|run| run.config.run.threads).max().unwrap_or(1);
     let share = Share::of(device::cores(), plan.runs.len(), at_once, threads);
+    let mut warnings = Warnings::default();
     for run in of_first_seed(plan) {
-        let experiment = experiment::build(run.config.clone(), plugins);
-        let checked = experiment.and_then(|it| check_memory_for(&it, share.at_once));
-        checked.map_err(|failure| in_run(run, &failure))?;
+        let named = |failure: Failure| in_run(run, &failure);
+        let experiment = experiment::build(run.config.clone(), plugins).map_err(named)?;
+        check_memory_for(&experiment, share.at_once).map_err(named)?;
+        warnings.add(run, &experiment);
     }
+    warnings.tell();
     Ok(share)
+}
+
+/// What budgets are too small for, with the combinations that it is said of.
+#[derive(Default)]
+pub struct Warnings(BTreeMap<String, Vec<String>>);
+
+impl Warnings {
+    /// Takes down what is to be said of a run.
+    pub fn add(&mut self, run: &PlannedRun, experiment: &Experiment) {
+        for what in idleness(experiment) {
+            self.0.entry(what).or_default().push(run.conditions.join("/"));
+        }
+    }
+
+    /// Says all of it.
+    pub fn tell(&self) {
+        for (what, combinations) in &self.0 {
+            tell!("warning: {what}; so it is with {}", combinations.join(", "));
+        }
+    }
 }
 
 /// One run of every combination of conditions.

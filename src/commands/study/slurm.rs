@@ -13,7 +13,7 @@ use pliant_core::registry::Plugins;
 
 use super::{
     Asked,
-    run::{self, due, in_run, of_first_seed},
+    run::{self, Warnings, due, in_run, of_first_seed},
     status::{self, View},
 };
 use crate::{
@@ -65,11 +65,14 @@ pub fn run(args: &StudyRunArgs, asked: &Asked, plan: &Plan, plugins: &Plugins) -
 
 /// Builds one run of every combination of conditions. Devices and memory are the nodes' own.
 fn check(plan: &Plan, plugins: &Plugins) -> Outcome {
+    let mut warnings = Warnings::default();
     for run in of_first_seed(plan) {
         let mut config = run.config.clone();
         "cpu".clone_into(&mut config.run.device);
-        experiment::build(config, plugins).map_err(|failure| in_run(run, &failure))?;
+        let built = experiment::build(config, plugins).map_err(|failure| in_run(run, &failure))?;
+        warnings.add(run, &built);
     }
+    warnings.tell();
     Ok(())
 }
 
