@@ -2,7 +2,7 @@
 
 use std::{env, ffi::OsString, os::unix::process::CommandExt as _, path::Path, process::Command};
 
-use crate::cuda;
+use crate::{cuda, signals};
 
 /// How often a thread of libgomp, libtorch's OpenMP, looks for work before it sleeps.
 const SPINS: (&str, &str) = ("GOMP_SPINCOUNT", "1000");
@@ -21,6 +21,9 @@ const COMPUTING: [&str; 6] = ["train", "resume", "eval", "probe", "study", "benc
 /// runs on one machine take several times as long. libgomp reads how long to spin when it is loaded, which
 /// is before `main`; so a program that is going to compute starts anew with `GOMP_SPINCOUNT` set, unless
 /// somebody has set it or `OMP_WAIT_POLICY`. Where it cannot start anew it goes on as it is.
+///
+/// A program that is going to compute gets a thread that receives the signals that ask it to stop; this thread and
+/// those that it makes, libtorch's among them, do not, since kernels of libtorch do not bear to be interrupted.
 pub fn prepare() {
     let is_set = [SPINS.0, POLICY].iter().any(|name| env::var_os(name).is_some());
     let mut arguments = env::args_os();
@@ -34,6 +37,9 @@ pub fn prepare() {
         && program.file_name() == Path::new(&name).file_name()
     {
         let _cannot = Command::new(program).arg0(name).args(rest).env(SPINS.0, SPINS.1).exec();
+    }
+    if is_computing {
+        signals::keep_from_computing();
     }
     cuda::load();
 }

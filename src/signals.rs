@@ -1,13 +1,42 @@
 //! Signals that ask the program to stop.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    thread,
+};
 
+use nix::sys::signal::{SigSet, Signal};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ},
     flag,
 };
 
 use crate::failure::{Failure, Outcome};
+
+/// Gives these signals a thread of their own, and keeps them from this one and those that it will make; those that
+/// this program was started with blocked come too. Programs that are started inherit what is kept from the thread that
+/// starts them. Where there can be no such thread, all stays as it was.
+pub fn keep_from_computing() {
+    let kept = SigSet::from_iter([
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGXCPU,
+        Signal::SIGHUP,
+        Signal::SIGXFSZ,
+    ]);
+    let receive = move || {
+        if kept.thread_unblock().is_ok() {
+            loop {
+                thread::park();
+            }
+        }
+    };
+    if thread::Builder::new().name("signals".to_owned()).spawn(receive).is_ok() {
+        let _stays = kept.thread_block();
+    }
+}
 
 /// A flag that these raise: SIGINT; SIGTERM; SIGUSR1, SIGUSR2 and SIGXCPU, which schedulers send before time is up; and
 /// SIGHUP, unless it is ignored as under `nohup`. A SIGINT after that ends the process at once; a second of the

@@ -71,10 +71,19 @@ impl Memory {
     }
 
     /// The most bytes at once since then.
-    pub(crate) fn held(&self) -> u64 {
-        let asked_for = MOST.get().max(0) as u64;
-        asked_for.max(most_resident().saturating_sub(self.most_resident))
+    pub(crate) fn held(&self) -> Held {
+        let grown = most_resident().saturating_sub(self.most_resident);
+        Held { asked_for: MOST.get().max(0) as u64, grown }
     }
+}
+
+/// The most bytes at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Held {
+    /// That the thread asked for.
+    pub(crate) asked_for: u64,
+    /// By which the process grew: other threads' among them.
+    pub(crate) grown: u64,
 }
 
 /// The most bytes of main memory the process ever had.
@@ -94,28 +103,35 @@ fn kibibytes(line: &str) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
     use super::*;
 
     #[global_allocator]
     static ALLOCATOR: Counted = Counted;
 
+    /// Held by tests under which the process grows, so that each sees its own growth.
+    pub(crate) fn one_at_a_time() -> MutexGuard<'static, ()> {
+        static GROWING: Mutex<()> = Mutex::new(());
+        GROWING.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     #[test]
     fn what_is_asked_for_is_counted_touched_or_not() {
         let memory = Memory::begin(0);
         drop(Vec::<u8>::with_capacity(900_000_000));
-        let held = memory.held();
+        let held = memory.held().asked_for;
         assert!((900_000_000..901_000_000).contains(&held), "{held}");
     }
 
     #[test]
     fn what_the_process_takes_is_seen_time_and_again() {
+        let _growing = one_at_a_time();
         for _ in 0..3 {
             let memory = Memory::begin(64_000_000);
             drop(std::hint::black_box(vec![1u8; 400_000_000]));
-            HELD.set(0);
-            MOST.set(0);
-            let held = memory.held();
+            let held = memory.held().grown;
             assert!((300_000_000..500_000_000).contains(&held), "{held}");
         }
     }

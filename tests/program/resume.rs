@@ -1,6 +1,8 @@
 //! Stopping and going on.
 
-use std::fs;
+use std::{fs, time::Duration};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::{
     has_state, metrics_without_time, newest_tensors, pliant, short_atari, short_mnist, signal,
@@ -177,6 +179,28 @@ fn schedulers_signals_stop_in_order_and_may_come_twice() {
         assert_eq!(child.wait().expect("it ends").code(), Some(0), "{name}");
         fs::remove_dir_all(&run).expect("a run");
     }
+}
+
+/// Some of libtorch's kernels keep numbers below the end of their stack, where a signal that interrupts them writes.
+#[test]
+fn signals_do_not_interrupt_what_computes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    succeeds(folder.path(), &short_mnist("calm", &[]));
+    let mut child = started(folder.path(), &short_mnist("run", &[]));
+    let run = folder.path().join("run");
+    wait_until("a run under way", || has_state(&run, "running"));
+    let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process");
+    let ended = loop {
+        // Has a handler and stops nothing.
+        kill_process(id, Signal::XFSZ).expect("a process of ours");
+        std::thread::sleep(Duration::from_micros(300));
+        if let Some(ended) = child.try_wait().expect("a child") {
+            break ended;
+        }
+    };
+    assert!(ended.success(), "{ended}");
+    let calm = folder.path().join("calm");
+    assert!(newest_tensors(&calm) == newest_tensors(&run), "not the same numbers");
 }
 
 #[test]

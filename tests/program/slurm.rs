@@ -238,9 +238,7 @@ fn what_is_queued_is_shown_and_left_alone() {
     assert!(lines(&login.fake("sbatch")).contains(&"--time=5".to_owned()));
 }
 
-/// Slow, and one in some thirty aborts in malloc (`free(): invalid next size`), which is not explained yet.
 #[test]
-#[ignore = "slow: aborts in malloc now and then, to be found"]
 fn a_task_that_is_stopped_goes_back_into_the_queue_and_goes_on_to_the_bit() {
     let login = Login::new();
     login.write("holds", "");
