@@ -175,6 +175,9 @@ pub struct StudyArgs {
     /// How large: one of the file's scales
     #[arg(long, value_name = "SCALE")]
     pub(crate) scale: Option<String>,
+    /// Other seeds than the scale's, such as 0..4 or 1,2,7; of a study that was begun, more seeds than it has
+    #[arg(long, value_name = "SEEDS")]
+    pub(crate) seeds: Option<Seeds>,
     /// Change a setting of all runs: --set run.budget_frames=1000
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
@@ -337,9 +340,10 @@ pub struct TraceArgs {
 /// `pliant doctor`
 #[derive(Args)]
 pub struct DoctorArgs {
-    /// A preset or a TOML file: has this machine what such a run needs? Or a run directory: is it whole?
+    /// A preset or a TOML file: has this machine what such a run needs? Or a run directory, or a study's folder: is it
+    /// whole?
     /// [default: the machine alone]
-    #[arg(value_name = "PRESET[+PRESET..]|FILE|RUN")]
+    #[arg(value_name = "PRESET[+PRESET..]|FILE|FOLDER")]
     pub(crate) what: Option<String>,
     /// Change a setting of the preset or file: --set agent.replay_capacity=100000
     #[arg(long, value_name = "KEY=VALUE", requires = "what")]

@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod eval;
 pub mod fetch;
 pub mod list;
+mod needs;
 pub mod probe;
 pub mod report;
 pub mod resume;

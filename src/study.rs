@@ -6,6 +6,7 @@
 
 mod builtin;
 mod check;
+mod extent;
 mod file;
 mod folder;
 mod groups;
@@ -14,6 +15,7 @@ mod results;
 mod spec;
 
 pub use builtin::{Builtin, STUDIES};
+pub use extent::Extent;
 pub use file::{About, Axis, Condition, Scale, StudyFile};
 pub use folder::{RunState, StudyFolder};
 pub use groups::{Common, Grid, Group, Member, Row};

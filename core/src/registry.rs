@@ -121,7 +121,7 @@ impl<T: 'static> Registry<T> {
 }
 
 /// The name most like `name`, if one is like it at all (by clap's measure and threshold).
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let scored = known.map(|kind| (strsim::jaro(name, kind), kind));
     let near = scored.filter(|(likeness, _)| *likeness > 0.7);
     near.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, kind)| kind)

@@ -5,6 +5,7 @@ mod finding;
 mod machine;
 mod planned;
 mod run;
+mod study;
 mod table;
 
 use std::path::Path;
@@ -16,6 +17,7 @@ use crate::{
     cli::DoctorArgs,
     config::{self, Options},
     failure::{Failure, Outcome},
+    study::Builtin,
 };
 
 /// Checks the machine, a configuration on this machine, or a run directory; fails if something failed.
@@ -36,8 +38,15 @@ fn findings(args: &DoctorArgs, plugins: &Plugins) -> Outcome<Vec<Finding>> {
         ..Options::default()
     };
     let Some(what) = &args.what else { return Ok(machine::findings()) };
-    if Path::new(what).is_dir() && config::preset(what).is_none() {
-        return run::findings(Path::new(what), &options, plugins);
+    let path = Path::new(what);
+    if path.is_dir() && config::preset(what).is_none() {
+        let of = if study::is_one(path) { study::findings } else { run::findings };
+        return of(path, &options, plugins);
+    }
+    if Builtin::find(what).is_some() && !path.exists() {
+        return Err(Failure::Input(format!(
+            "`{what}` is a study; what it needs is said by: pliant study run {what} --scale .. --dry-run"
+        )));
     }
     let layers = config::layers(&options).map_err(Failure::Input)?;
     let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;

@@ -11,14 +11,15 @@ use crate::{
     commands::study,
     failure::{Failure, Outcome},
     report,
-    study::Results,
+    study::{Results, StudyFolder},
 };
 
 use loose::Loose;
 
 /// A page of runs, or that of a study.
 pub fn run(args: &ReportArgs, plugins: &Plugins) -> Outcome {
-    let studies = args.paths.iter().filter(|path| path.join("study.json").exists()).count();
+    let studies =
+        args.paths.iter().filter(|path| StudyFolder::at((*path).clone()).is_begun()).count();
     match (studies, &args.paths[..]) {
         (0, _) => of_runs(args, plugins),
         (1, [study]) => of_study(study, args, plugins),
@@ -36,7 +37,7 @@ fn of_study(path: &Path, args: &ReportArgs, plugins: &Plugins) -> Outcome {
         )));
     }
     let study = path.display().to_string();
-    let asked = StudyArgs { study, scale: None, set: Vec::new(), out: None };
+    let asked = StudyArgs { study, scale: None, seeds: None, set: Vec::new(), out: None };
     study::report(&asked, plugins)
 }
 

@@ -1,5 +1,6 @@
 //! `pliant study`
 
+mod check;
 mod one;
 mod report;
 mod run;
@@ -13,15 +14,14 @@ use pliant_core::registry::Plugins;
 use crate::{
     cli::{StudyArgs, StudyCommand},
     failure::{Failure, Outcome},
-    study::{Builtin, Plan, StudyFile, StudyFolder},
+    study::{Builtin, Extent, Plan, StudyFile, StudyFolder},
 };
 
 /// A study that was asked for: its file, at a scale, in a folder.
 struct Asked {
     file: StudyFile,
     text: String,
-    scale: String,
-    set: Vec<String>,
+    extent: Extent,
     folder: StudyFolder,
 }
 
@@ -51,7 +51,8 @@ impl Asked {
         let scale = scale(&file, args.scale.as_deref()).map_err(Failure::Input)?;
         let default = || PathBuf::from("studies").join(format!("{}-{scale}", file.study.name));
         let folder = StudyFolder::at(args.out.clone().unwrap_or_else(default));
-        Ok(Self { file, text, scale, set: args.set.clone(), folder })
+        let extent = Extent { scale, seeds: args.seeds.clone(), set: args.set.clone() };
+        Ok(Self { file, text, extent, folder })
     }
 
     fn begun(args: &StudyArgs, path: &Path) -> Outcome<Self> {
@@ -71,11 +72,12 @@ impl Asked {
         })?;
         let source = path.join("study.json").display().to_string();
         let file = StudyFile::parse(&source, &stored.file).map_err(Failure::Input)?;
-        Ok(Self { file, text: stored.file, scale: stored.scale, set: stored.set, folder })
+        let seeds = args.seeds.clone().or(stored.extent.seeds);
+        Ok(Self { file, text: stored.file, extent: Extent { seeds, ..stored.extent }, folder })
     }
 
     fn plan(&self, plugins: &Plugins) -> Outcome<Plan> {
-        Plan::new(&self.file, &self.scale, &self.set, plugins).map_err(Failure::Input)
+        Plan::new(&self.file, &self.extent, plugins).map_err(Failure::Input)
     }
 }
 

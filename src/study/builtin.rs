@@ -49,7 +49,10 @@ impl Builtin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{plugins, study::Plan};
+    use crate::{
+        plugins,
+        study::{Extent, Plan},
+    };
 
     #[test]
     fn every_study_of_the_folder_is_there_under_its_own_name() {
@@ -76,7 +79,11 @@ mod tests {
             let names: Vec<&str> = file.scales.keys().map(String::as_str).collect();
             assert_eq!(names, ["laptop", "paper", "smoke"], "{}", study.name);
             for scale in names {
-                let plan = Plan::new(&file, scale, &[], &plugins);
+                let plan = Plan::new(
+                    &file,
+                    &Extent { scale: scale.to_owned(), ..Extent::default() },
+                    &plugins,
+                );
                 assert!(!plan.expect("a plan").runs.is_empty(), "{} {scale}", study.name);
             }
         }

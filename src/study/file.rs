@@ -5,6 +5,7 @@ use std::{
     path::Path,
 };
 
+use pliant_core::registry::nearest;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -233,12 +234,12 @@ impl Scale {
 
 /// A name that is no file may be meant for one of ours.
 fn cannot_read(path: &Path, error: &std::io::Error) -> String {
-    let names: Vec<&str> = super::STUDIES.iter().map(|study| study.name).collect();
-    let names = names.join("`, `");
-    format!(
-        "cannot read study {}: {error}; there are also those by name: `{names}`",
-        path.display()
-    )
+    let names = || super::STUDIES.iter().map(|study| study.name);
+    let given = path.display();
+    let nearest = nearest(&path.to_string_lossy(), names());
+    let question = nearest.map(|name| format!(", did you mean `{name}`?")).unwrap_or_default();
+    let names = names().collect::<Vec<_>>().join("`, `");
+    format!("cannot read study {given}: {error}{question}; there are also those by name: `{names}`")
 }
 
 /// The table in which a value stands under a path of keys.

@@ -16,7 +16,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Plan, PlannedRun, differences};
+use super::{
+    extent::Extent,
+    plan::{Plan, PlannedRun, differences},
+};
 use crate::{
     failure::{Failure, Outcome},
     run_dir::{Lock, RunDirectory, State, Status, lock, write_whole},
@@ -35,12 +38,17 @@ pub struct StudyFolder(PathBuf);
 pub struct Stored {
     /// The study's file.
     pub file: String,
-    /// At which scale it is run.
-    pub scale: String,
-    /// What `--set` laid over it.
-    pub set: Vec<String>,
+    /// How much of it is run.
+    pub extent: Extent,
     /// Every run's configuration, by its name.
     runs: BTreeMap<String, String>,
+}
+
+impl Stored {
+    /// The names of all runs.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.runs.keys().map(String::as_str)
+    }
 }
 
 /// Where one of the runs stands.
@@ -69,6 +77,11 @@ impl StudyFolder {
         &self.0
     }
 
+    /// True if a study was begun in it.
+    pub fn is_begun(&self) -> bool {
+        self.0.join(FILE).exists()
+    }
+
     /// Holds the study for this process.
     pub fn lock(&self) -> Outcome<Lock> {
         fs::create_dir_all(&self.0).map_err(|error| self.input(&error))?;
@@ -89,12 +102,10 @@ impl StudyFolder {
 
     /// Takes up a plan: a new one, the one that is there, or that with more runs. An error if runs that were planned are
     /// others now, or gone. Returns how many were added to what was there.
-    pub fn plan(&self, file: &str, scale: &str, set: &[String], plan: &Plan) -> Outcome<usize> {
-        let config = |run: &PlannedRun| (run.name(), run.config.to_toml());
-        let runs: BTreeMap<String, String> = plan.runs.iter().map(config).collect();
-        let stored = self.stored()?;
+    pub fn plan(&self, file: &str, extent: &Extent, plan: &Plan) -> Outcome<usize> {
+        let (stored, runs) = (self.stored()?, configs(plan));
         if let Some(stored) = &stored {
-            self.check_unchanged(stored, scale, &runs)?;
+            self.check_unchanged(stored, &extent.scale, &runs)?;
         }
         let before = stored.as_ref().map_or(runs.len(), |stored| stored.runs.len());
         let added = runs.len().saturating_sub(before);
@@ -107,13 +118,18 @@ impl StudyFolder {
                 write_whole(&path, config.as_bytes())?;
             }
         }
-        let (file, scale, set) = (file.to_owned(), scale.to_owned(), set.to_vec());
-        let now = Stored { file, scale, set, runs };
+        let now = Stored { file: file.to_owned(), extent: extent.clone(), runs };
         if stored.as_ref() != Some(&now) {
             let json = serde_json::to_string_pretty(&now).expect("plain data");
             write_whole(&self.0.join(FILE), json.as_bytes())?;
         }
         Ok(added)
+    }
+
+    /// An error if [`StudyFolder::plan`] would refuse this one.
+    pub fn check(&self, extent: &Extent, plan: &Plan) -> Outcome {
+        let check = |stored| self.check_unchanged(&stored, &extent.scale, &configs(plan));
+        self.stored()?.map_or(Ok(()), check)
     }
 
     fn check_unchanged(
@@ -128,8 +144,8 @@ impl StudyFolder {
                 self.0.display()
             )))
         };
-        if stored.scale != scale {
-            return changed(format!("its scale was `{}`, not `{scale}`", stored.scale));
+        if stored.extent.scale != scale {
+            return changed(format!("its scale was `{}`, not `{scale}`", stored.extent.scale));
         }
         let difference = |(name, old): (&String, &String)| match runs.get(name) {
             None => Some(format!("run {name} is no longer part of it")),
@@ -202,4 +218,9 @@ impl StudyFolder {
     fn input(&self, error: &std::io::Error) -> Failure {
         Failure::Input(format!("study folder {}: {error}", self.0.display()))
     }
+}
+
+/// The runs' configurations by their names.
+fn configs(plan: &Plan) -> BTreeMap<String, String> {
+    plan.runs.iter().map(|run| (run.name(), run.config.to_toml())).collect()
 }

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use pliant_core::registry::Plugins;
 use toml::{Table, Value};
 
-use super::file::{Axis, Combination, Condition, StudyFile};
+use super::{
+    extent::Extent,
+    file::{Axis, Combination, Condition, StudyFile},
+};
 use crate::config::{self, Config, Layer, Options};
 
 /// All runs of a study at one scale.
@@ -35,13 +38,9 @@ impl PlannedRun {
 }
 
 impl Plan {
-    /// Resolves the configuration of every run. `set` are assignments as those of `--set`, laid over everything else.
-    pub fn new(
-        file: &StudyFile,
-        scale: &str,
-        set: &[String],
-        plugins: &Plugins,
-    ) -> Result<Self, String> {
+    /// Resolves the configuration of every run. The extent's settings are laid over everything else.
+    pub fn new(file: &StudyFile, extent: &Extent, plugins: &Plugins) -> Result<Self, String> {
+        let Extent { scale, set, .. } = extent;
         let size = file.scale(scale)?;
         if let Some(own) =
             set.iter().find(|it| ["run.seed", "run.name"].iter().any(|own| it.starts_with(own)))
@@ -50,12 +49,12 @@ impl Plan {
                 "--set {own}: a study's runs have the seeds of its scale, and names of their own"
             ));
         }
-        let seeds = size.seeds()?;
+        let seeds = extent.seeds(file)?;
         let name = &file.study.name;
         let base =
             config::expand(Layer::of_table(format!("study {name}, [base]"), file.base.clone()))?;
         let of_scale = Layer::of_table(format!("study {name}, scale {scale}"), size.set.clone());
-        let options = Options { set: set.to_vec(), ..Options::default() };
+        let options = Options { set: set.clone(), ..Options::default() };
         let above = config::layers(&options)?;
         let mut runs = Vec::new();
         for cell in cells(file, scale)? {
@@ -67,8 +66,7 @@ impl Plan {
                 config::append(&mut layers, &source, "interventions", &condition.with)?;
                 config::append(&mut layers, &source, "probes", &condition.probe)?;
             }
-            let applies =
-                |it: &&Combination| it.scales.is_empty() || it.scales.iter().any(|it| it == scale);
+            let applies = |it: &&Combination| it.scales.is_empty() || it.scales.contains(scale);
             for combination in
                 file.combinations.iter().filter(applies).filter(|it| is_of(file, &cell, &it.of))
             {
@@ -223,7 +221,8 @@ only = { width = ["32"] }
     fn plan(scale: &str, set: &[&str]) -> Result<Plan, String> {
         let file = StudyFile::parse("s.toml", STUDY).expect("a study");
         let set: Vec<String> = set.iter().map(|set| (*set).to_owned()).collect();
-        Plan::new(&file, scale, &set, &plugins::builtin())
+        let extent = Extent { scale: scale.to_owned(), seeds: None, set };
+        Plan::new(&file, &extent, &plugins::builtin())
     }
 
     #[test]
@@ -260,7 +259,12 @@ only = { width = ["32"] }
     fn a_fault_in_a_condition_is_told_with_its_place() {
         let text = STUDY.replace("agent = { batch_size = 16 }", "agent = { batch_sise = 16 }");
         let file = StudyFile::parse("s.toml", &text).expect("a study");
-        let error = Plan::new(&file, "smoke", &[], &plugins::builtin()).expect_err("a fault");
+        let error = Plan::new(
+            &file,
+            &Extent { scale: "smoke".to_owned(), ..Extent::default() },
+            &plugins::builtin(),
+        )
+        .expect_err("a fault");
         assert!(
             error.contains("study small, norm both") && error.contains("batch_sise"),
             "{error}"

@@ -92,9 +92,15 @@ fn every_run_is_made_once_and_is_the_run_that_it_would_be_alone() {
     let study = folder.path().join("studies/small-smoke");
     let ran = pliant(folder.path(), &["study", "run", "small.toml", "--dry-run"]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    assert_eq!(ran.out.lines().count(), 9, "{}", ran.out);
+    assert_eq!(ran.out.lines().count(), 10, "{}", ran.out);
+    assert!(ran.out.contains("in all: 8 runs, 4800 frames"), "{}", ran.out);
     assert!(!study.exists());
     succeeds(folder.path(), &["study", "run", "small.toml"]);
+    let ran = pliant(folder.path(), &["study", "run", "small.toml", "--dry-run"]);
+    assert_eq!(ran.out.matches("600 frames, finished").count(), 8, "{}", ran.out);
+    let whole = pliant(folder.path(), &["doctor", "studies/small-smoke"]);
+    let words = "8 planned, 8 begun, of 8 of them there is nothing to say";
+    assert!(whole.code == Some(0) && whole.out.contains(words), "{}{}", whole.out, whole.err);
     let before = RUNS.map(|name| fs::read(run_of(&study, name).join("status.json")).expect(name));
     let ran = pliant(folder.path(), &["study", "run", "small.toml"]);
     assert!(ran.code == Some(0) && ran.err.contains("0 of 8 runs to do"), "{}{}", ran.out, ran.err);
@@ -107,6 +113,32 @@ fn every_run_is_made_once_and_is_the_run_that_it_would_be_alone() {
     assert!(newest_tensors(&alone) == newest_tensors(&of_study));
     let ran = pliant(folder.path(), &["study", "status", "studies/small-smoke"]);
     assert!(ran.code == Some(0) && ran.out.contains("16/layer_norm"), "{}{}", ran.out, ran.err);
+}
+
+/// More seeds than the scale has, then more than the study has; fewer than it has are refused.
+#[test]
+fn a_study_has_the_seeds_that_are_asked_for() {
+    let folder = folder();
+    let run = |args: &[&str]| pliant(folder.path(), &[&["study", "run"], args].concat());
+    let small = ["--set", "run.budget_frames=300", "--set", "eval.steps=20"];
+    let one = run(&[&["small.toml", "--seeds", "5"], &small[..]].concat());
+    assert!(one.code == Some(0) && one.err.contains("4 of 4 runs to do"), "{}", one.err);
+    let study = folder.path().join("studies/small-smoke");
+    assert!(run_of(&study, "8/none/seed5").exists() && !run_of(&study, "8/none/seed0").exists());
+    refused(&run(&[&["small.toml"], &small[..]].concat()), &["seed5 is no longer part of it"]);
+    refused(&run(&["studies/small-smoke", "--seeds", "6", "--dry-run"]), &["no longer part of it"]);
+    let more = run(&["studies/small-smoke", "--seeds", "5,2"]);
+    assert!(more.err.contains("4 runs are new in this study"), "{}", more.err);
+    let status = pliant(folder.path(), &["study", "status", "studies/small-smoke"]);
+    assert!(status.code == Some(0), "{}{}", status.out, status.err);
+    let all = run(&["studies/small-smoke", "--dry-run"]);
+    assert_eq!(all.out.matches(", finished").count(), 8, "{}", all.out);
+    // A run that is not whole is named.
+    fs::write(run_of(&study, "8/none/seed2").join("status.json"), "{").expect("writable");
+    let doctor = pliant(folder.path(), &["doctor", "studies/small-smoke"]);
+    assert_eq!(doctor.code, Some(1), "{}", doctor.out);
+    assert!(doctor.out.contains("8/none/seed2: cannot be read"), "{}", doctor.out);
+    assert!(doctor.out.contains("8 begun, of 7"), "{}", doctor.out);
 }
 
 /// A CSV file's rows, without quotes.
@@ -371,6 +403,9 @@ fn bad_studies_are_refused_before_anything_is_run() {
     let asked = |args: &[&str]| pliant(folder.path(), args);
     refused(&asked(&["study", "run", "small.toml", "--scale", "paper"]), &["`paper`", "`smoke`"]);
     refused(&asked(&["study", "run", "no.toml"]), &["cannot read study no.toml"]);
+    refused(&asked(&["study", "run", "scalign"]), &["did you mean `scaling`?"]);
+    refused(&asked(&["doctor", "scaling"]), &["`scaling` is a study", "--dry-run"]);
+    refused(&asked(&["study", "run", "small.toml", "--seeds", "3..1"]), &["--seeds", "lower end"]);
     refused(&asked(&["study", "status", "."]), &["no study.json"]);
     refused(&asked(&["study", "run", ".", "--scale", "smoke"]), &["--scale"]);
 }

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use pliant_core::{registry::Plugins, state::StateDict, tch::Tensor};
+use pliant_core::registry::Plugins;
 
 use super::finding::Finding;
 use crate::{
+    commands::needs::Checkpoints,
     config::Config,
     device, disk,
     experiment::{self, Experiment, available_memory, gigabytes},
@@ -27,7 +28,8 @@ pub(super) fn findings(config: Config, plugins: &Plugins) -> Vec<Finding> {
     let mut all = vec![Finding::ok("configuration", text)];
     all.extend(inputs(&experiment));
     all.push(replay(experiment.replay_bytes, available_memory()));
-    let disk = disk::free(Path::new(".")).map(|free| checkpoints(Need::of(&experiment), free));
+    let disk =
+        disk::free(Path::new(".")).map(|free| checkpoints(Checkpoints::of(&experiment), free));
     all.push(disk.unwrap_or_else(|error| Finding::failed("checkpoints", error)));
     all.push(threads(&experiment));
     all
@@ -54,44 +56,8 @@ fn replay(needed: u64, available: Option<u64>) -> Finding {
     }
 }
 
-/// Bytes that a run's checkpoints take.
-#[derive(Clone, Copy, Debug)]
-struct Need {
-    /// All but the replay, in all checkpoints that are kept and the one being written.
-    states: u64,
-    /// The replay as it is in memory.
-    replay: u64,
-}
-
-/// Frames compress about twenty-fold, the rest of a transition less; noise not at all.
-const USUAL_COMPRESSION: u64 = 8;
-
-impl Need {
-    fn of(experiment: &Experiment) -> Self {
-        let mut state = StateDict::default();
-        state.put_part("agent", experiment.agent.as_ref());
-        state.put_part("interventions", &experiment.interventions);
-        let bytes = |tensor: &Tensor| (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64;
-        let saved: u64 = state.tensors().values().map(bytes).sum();
-        let learner = experiment.agent.learner();
-        // They are made at the first step.
-        let moments =
-            learner.optimizer.moments().names().len() * learner.online.variables().count();
-        let section = &experiment.config.checkpoint;
-        let count = section.keep as u64 + 1;
-        let replay = if section.replay { experiment.replay_bytes } else { 0 };
-        Self { states: (saved + 4 * moments as u64) * count, replay }
-    }
-
-    /// With the replay compressed so many times. It is there twice while it is being written.
-    fn with_replay_compressed(self, times: u64) -> u64 {
-        self.states + 2 * self.replay / times
-    }
-}
-
-fn checkpoints(need: Need, free: u64) -> Finding {
-    let (usual, most) =
-        (need.with_replay_compressed(USUAL_COMPRESSION), need.with_replay_compressed(1));
+fn checkpoints(need: Checkpoints, free: u64) -> Finding {
+    let (usual, most) = (need.usual(), need.most());
     let text = format!(
         "about {} of disk for checkpoints and at most {}, {} are free",
         gigabytes(usual),
@@ -127,11 +93,11 @@ fn threads(experiment: &Experiment) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{commands::doctor::finding::Verdict, fakes};
+    use crate::commands::doctor::finding::Verdict;
 
     #[test]
     fn a_disk_too_small_for_the_checkpoints_fails_and_says_what_to_do() {
-        let need = Need { states: 30, replay: 800 };
+        let need = Checkpoints { states: 30, replay: 800 };
         let verdict = |free| checkpoints(need, free).verdict;
         // 30 + 2 * 800 / 8 = 230, and 30 + 2 * 800 = 1630.
         assert_eq!(
@@ -139,18 +105,6 @@ mod tests {
             [Verdict::Failed, Verdict::Note, Verdict::Note, Verdict::Ok]
         );
         assert!(checkpoints(need, 0).text.contains("checkpoint.keep"));
-    }
-
-    #[test]
-    fn what_checkpoints_take_is_what_they_hold() {
-        let need = |set: &[&str]| Need::of(&fakes::experiment(set));
-        let (two, three) = (need(&["checkpoint.keep=1"]), need(&["checkpoint.keep=2"]));
-        assert_eq!(2 * three.states, 3 * two.states);
-        assert_eq!(need(&["checkpoint.replay=false"]).replay, 0);
-        let experiment = fakes::experiment(&["checkpoint.keep=1"]);
-        let parameters = experiment.agent.learner().online.variables().count() as u64;
-        // Online, target and the two moments of RMSProp, twice.
-        assert!(two.states >= 2 * 4 * 4 * parameters, "{two:?} of {parameters} parameters");
     }
 
     #[test]

@@ -21,8 +21,12 @@ pub fn run(args: &StudyArgs, plugins: &Plugins) -> Outcome {
             asked.folder.path().display()
         )));
     }
-    let page =
-        report::write(&asked.file, &asked.scale, &results, &asked.folder.path().join("report"))?;
+    let page = report::write(
+        &asked.file,
+        &asked.extent.scale,
+        &results,
+        &asked.folder.path().join("report"),
+    )?;
     for (what, runs) in results.left_out() {
         tell!("warning: {what}, left out of the report: {}", runs.join("; "));
     }

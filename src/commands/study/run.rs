@@ -1,19 +1,18 @@
 //! `pliant study run`
 
-use std::{collections::BTreeMap, ffi::OsString, path::Path};
+use std::{ffi::OsString, path::Path};
 
 use pliant_core::registry::{Library, Plugins};
 
 use super::{
-    Asked, slurm,
+    Asked, check, slurm,
     status::{self, View},
 };
 use crate::{
     cli::{Engine, StudyRunArgs},
-    commands::session::idleness,
     device,
     engine::{self, Ended, Gpus, Job, Share},
-    experiment::{self, Experiment, check_memory_for},
+    experiment::{self, check_memory_for},
     failure::{Failure, Outcome},
     signals,
     sinks::Progress,
@@ -43,10 +42,15 @@ fn check_options(args: &StudyRunArgs) -> Outcome {
 
 /// As processes of this machine.
 fn local(args: &StudyRunArgs, asked: &Asked, plan: &Plan, plugins: &Plugins) -> Outcome {
-    let share = check(plan, args.jobs, plugins)?;
+    let threads = plan.runs.iter().map(|run| run.config.run.threads).max().unwrap_or(1);
+    let share = Share::of(device::cores(), plan.runs.len(), args.jobs, threads);
+    let needs = check::build(plan, |config| {
+        let experiment = experiment::build(config, plugins)?;
+        check_memory_for(&experiment, share.at_once)?;
+        Ok(experiment)
+    })?;
     if args.dry_run {
-        describe(plan);
-        return Ok(());
+        return check::describe(asked, plan, needs, Some(share.at_once));
     }
     let folder = &asked.folder;
     let _lock = folder.lock()?;
@@ -70,57 +74,11 @@ fn local(args: &StudyRunArgs, asked: &Asked, plan: &Plan, plugins: &Plugins) -> 
 
 /// Remembers the plan in the study's folder.
 pub fn take_up(asked: &Asked, plan: &Plan) -> Outcome {
-    let added = asked.folder.plan(&asked.text, &asked.scale, &asked.set, plan)?;
+    let added = asked.folder.plan(&asked.text, &asked.extent, plan)?;
     if added > 0 {
         tell!("{added} runs are new in this study");
     }
     Ok(())
-}
-
-/// Builds one run of every combination of conditions, and returns how the machine is shared.
-fn check(plan: &Plan, at_once: Option<usize>, plugins: &Plugins) -> Outcome<Share> {
-    let threads = plan.runs.iter().map(|run| run.config.run.threads).max().unwrap_or(1);
-    let share = Share::of(device::cores(), plan.runs.len(), at_once, threads);
-    let mut warnings = Warnings::default();
-    for run in of_first_seed(plan) {
-        let named = |failure: Failure| in_run(run, &failure);
-        let experiment = experiment::build(run.config.clone(), plugins).map_err(named)?;
-        check_memory_for(&experiment, share.at_once).map_err(named)?;
-        warnings.add(run, &experiment);
-    }
-    warnings.tell();
-    Ok(share)
-}
-
-/// What budgets are too small for, with the combinations that it is said of.
-#[derive(Default)]
-pub struct Warnings(BTreeMap<String, Vec<String>>);
-
-impl Warnings {
-    /// Takes down what is to be said of a run.
-    pub fn add(&mut self, run: &PlannedRun, experiment: &Experiment) {
-        for what in idleness(experiment) {
-            self.0.entry(what).or_default().push(run.conditions.join("/"));
-        }
-    }
-
-    /// Says all of it.
-    pub fn tell(&self) {
-        for (what, combinations) in &self.0 {
-            tell!("warning: {what}; so it is with {}", combinations.join(", "));
-        }
-    }
-}
-
-/// One run of every combination of conditions.
-pub fn of_first_seed(plan: &Plan) -> impl Iterator<Item = &PlannedRun> {
-    let first = plan.runs.first().map(|run| run.seed);
-    plan.runs.iter().filter(move |run| Some(run.seed) == first)
-}
-
-/// An error of input with the run that it is of.
-pub fn in_run(run: &PlannedRun, failure: &Failure) -> Failure {
-    Failure::Input(format!("run {}: {failure}", run.name()))
 }
 
 /// The runs to be made now.
@@ -140,14 +98,6 @@ pub fn say_what_is_left(view: &View<'_>, retry: bool) {
     let failed = view.failed().len();
     if failed > 0 && !retry {
         tell!("{failed} runs failed before and are left; --retry runs them too");
-    }
-}
-
-/// What a run without doing anything says.
-pub fn describe(plan: &Plan) {
-    say!("everything was checked and built; nothing was run");
-    for run in &plan.runs {
-        say!("{}  {} frames", run.name(), run.config.run.budget_frames);
     }
 }
 

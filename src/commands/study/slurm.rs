@@ -12,8 +12,8 @@ use std::{
 use pliant_core::registry::Plugins;
 
 use super::{
-    Asked,
-    run::{self, Warnings, due, in_run, of_first_seed},
+    Asked, check,
+    run::{self, due},
     status::{self, View},
 };
 use crate::{
@@ -35,13 +35,18 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Submits what is neither finished nor queued.
 pub fn run(args: &StudyRunArgs, asked: &Asked, plan: &Plan, plugins: &Plugins) -> Outcome {
-    let settings = asked.file.scale(&asked.scale).map_err(Failure::Input)?.slurm.clone();
+    let settings = asked.file.scale(&asked.extent.scale).map_err(Failure::Input)?.slurm.clone();
     let settings = settings.with(&args.slurm).map_err(Failure::Input)?;
-    slurm::check()?;
-    check(plan, plugins)?;
+    if !args.dry_run {
+        slurm::check()?;
+    }
+    let needs = check::build(plan, |mut config| {
+        // Devices and memory are the nodes' own.
+        "cpu".clone_into(&mut config.run.device);
+        experiment::build(config, plugins)
+    })?;
     if args.dry_run {
-        run::describe(plan);
-        return Ok(());
+        return check::describe(asked, plan, needs, None);
     }
     let lock = asked.folder.lock()?;
     run::take_up(asked, plan)?;
@@ -60,19 +65,6 @@ pub fn run(args: &StudyRunArgs, asked: &Asked, plan: &Plan, plugins: &Plugins) -
     }
     say!("{}", View::of(&folder, plan).table());
     say!("to see where it stands: pliant study status {}", asked.folder.path().display());
-    Ok(())
-}
-
-/// Builds one run of every combination of conditions. Devices and memory are the nodes' own.
-fn check(plan: &Plan, plugins: &Plugins) -> Outcome {
-    let mut warnings = Warnings::default();
-    for run in of_first_seed(plan) {
-        let mut config = run.config.clone();
-        "cpu".clone_into(&mut config.run.device);
-        let built = experiment::build(config, plugins).map_err(|failure| in_run(run, &failure))?;
-        warnings.add(run, &built);
-    }
-    warnings.tell();
     Ok(())
 }
 

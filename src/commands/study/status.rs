@@ -15,7 +15,7 @@ use crate::{
 pub fn run(args: &StudyArgs, plugins: &Plugins) -> Outcome {
     let asked = Asked::of(args)?;
     let plan = asked.plan(plugins)?;
-    say!("{}: {}, scale {}", asked.file.study.name, asked.file.study.title, asked.scale);
+    say!("{}: {}, scale {}", asked.file.study.name, asked.file.study.title, asked.extent.scale);
     if !asked.file.study.about.is_empty() {
         say!("{}", asked.file.study.about.trim());
     }

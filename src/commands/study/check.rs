@@ -1,0 +1,99 @@
+//! What is looked at before any run of a study is made.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::Asked;
+use crate::{
+    commands::{needs::Checkpoints, session::idleness},
+    config::Config,
+    disk,
+    experiment::{Experiment, gigabytes},
+    failure::{Failure, Outcome},
+    study::{Plan, PlannedRun, RunState},
+};
+
+/// What all runs of a study take.
+#[derive(Clone, Copy, Default)]
+pub struct Needs {
+    frames: u64,
+    /// Of the largest replay, when it is full.
+    memory: u64,
+    /// Of all checkpoints.
+    disk: u64,
+}
+
+/// Builds one run of every combination of conditions, and says what their budgets are too small for.
+pub fn build(plan: &Plan, build: impl Fn(Config) -> Outcome<Experiment>) -> Outcome<Needs> {
+    let mut warnings = Warnings::default();
+    let mut needs = Needs::default();
+    for run in of_first_seed(plan) {
+        let named = |failure: Failure| Failure::Input(format!("run {}: {failure}", run.name()));
+        let experiment = build(run.config.clone()).map_err(named)?;
+        warnings.add(run, &experiment);
+        let seeds = plan.runs.iter().filter(|it| it.conditions == run.conditions).count() as u64;
+        needs.frames += seeds * run.config.run.budget_frames;
+        needs.memory = needs.memory.max(experiment.replay_bytes);
+        needs.disk += seeds * Checkpoints::of(&experiment).usual();
+    }
+    warnings.tell();
+    Ok(needs)
+}
+
+/// What budgets are too small for, with the combinations that it is said of.
+#[derive(Default)]
+struct Warnings(BTreeMap<String, Vec<String>>);
+
+impl Warnings {
+    /// Takes down what is to be said of a run.
+    fn add(&mut self, run: &PlannedRun, experiment: &Experiment) {
+        for what in idleness(experiment) {
+            self.0.entry(what).or_default().push(run.conditions.join("/"));
+        }
+    }
+
+    /// Says all of it.
+    fn tell(&self) {
+        for (what, combinations) in &self.0 {
+            tell!("warning: {what}; so it is with {}", combinations.join(", "));
+        }
+    }
+}
+
+/// One run of every combination of conditions.
+fn of_first_seed(plan: &Plan) -> impl Iterator<Item = &PlannedRun> {
+    let first = plan.runs.first().map(|run| run.seed);
+    plan.runs.iter().filter(move |run| Some(run.seed) == first)
+}
+
+/// What `--dry-run` says. An error if the study was begun and is another now. `at_once`: so many run on this machine.
+pub fn describe(asked: &Asked, plan: &Plan, needs: Needs, at_once: Option<usize>) -> Outcome {
+    asked.folder.check(&asked.extent, plan)?;
+    say!("everything was checked and built; nothing was run");
+    for run in &plan.runs {
+        let state = match asked.folder.state(&run.name()).0 {
+            RunState::Waiting => "",
+            RunState::Running => ", running",
+            RunState::Interrupted => ", interrupted",
+            RunState::Finished => ", finished",
+            RunState::Failed(_) => ", failed",
+        };
+        say!("{}  {} frames{state}", run.name(), run.config.run.budget_frames);
+    }
+    let memory = at_once.map_or_else(
+        || format!("{} of memory for each replay", gigabytes(needs.memory)),
+        |count| {
+            let memory = gigabytes(needs.memory * count as u64);
+            format!("{memory} of memory for replays, {count} at a time")
+        },
+    );
+    let disk = gigabytes(needs.disk);
+    let free =
+        disk::free(Path::new(".")).map(|free| format!(", {} are free here", gigabytes(free)));
+    say!(
+        "in all: {} runs, {} frames; {memory}; about {disk} of disk for checkpoints{}",
+        plan.runs.len(),
+        needs.frames,
+        free.unwrap_or_default()
+    );
+    Ok(())
+}
