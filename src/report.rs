@@ -8,6 +8,7 @@ mod page;
 mod scatters;
 mod scores;
 mod settings;
+mod shelf;
 mod snapshots;
 mod table;
 mod tensorboard;
@@ -28,6 +29,8 @@ use crate::{
     study::{Common, Member, Results, StudyFile},
 };
 
+const PAGE: &str = "index.html";
+
 /// A part of the page: a figure or a table under its title.
 struct Section {
     title: String,
@@ -35,17 +38,19 @@ struct Section {
     body: String,
 }
 
-/// Writes the report of a study into `folder` and returns its page. Every figure and table is also a CSV, and
-/// TensorBoard has numbers and learning curves in `tensorboard/`.
+/// Writes the report of a study into `folder`, in the place of the last one, and returns its page. Every figure and table
+/// is also a CSV, and TensorBoard has numbers and learning curves in `tensorboard/`.
 pub fn write(
     file: &StudyFile,
     scale: &str,
     results: &Results<'_>,
     folder: &Path,
 ) -> Outcome<PathBuf> {
-    fs::create_dir_all(folder).map_err(|error| {
-        Failure::Run(format!("cannot make report folder {}: {error}", folder.display()))
-    })?;
+    shelf::replace(folder, |folder| write_all(file, scale, results, folder))?;
+    Ok(folder.join(PAGE))
+}
+
+fn write_all(file: &StudyFile, scale: &str, results: &Results<'_>, folder: &Path) -> Outcome {
     let (mut sections, drawn) = figures(file, results, folder)?;
     for spec in &file.tables {
         sections.extend(table::sections(spec, results, folder)?);
@@ -53,15 +58,15 @@ pub fn write(
     sections.extend(videos::section(results, folder)?);
     sections.push(settings::section(file, results));
     tensorboard::write(file, results, &drawn, &folder.join("tensorboard"))?;
-    let page = folder.join("index.html");
-    write_whole(&page, page::html(file, scale, results, &sections).as_bytes())?;
-    Ok(page)
+    write_whole(&folder.join(PAGE), page::html(file, scale, results, &sections).as_bytes())
 }
 
 /// An error if there is something in the folder, and it is no report that may be written anew.
 pub fn check_is_ours(folder: &Path) -> Outcome {
-    let is_empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
-    let page = fs::read_to_string(folder.join("index.html")).unwrap_or_default();
+    let is_empty = fs::read_dir(folder).map_or(true, |mut entries| {
+        entries.all(|entry| entry.is_ok_and(|it| shelf::is_aside(&it)))
+    });
+    let page = fs::read_to_string(folder.join(PAGE)).unwrap_or_default();
     if is_empty || page.contains(page::GENERATOR) {
         return Ok(());
     }

@@ -13,6 +13,7 @@ use super::{
     Section, escaped,
     figure::{self, Figure},
     file_name, seeds, titled,
+    words::of_intervals,
 };
 use crate::{
     failure::{Failure, Outcome},
@@ -67,8 +68,9 @@ fn section(spec: &CurvesSpec, group: &Group<'_>, folder: &Path) -> Outcome<(Sect
         drawn: figure::lines(figure::axis(x, false), figure::axis(&spec.tag, spec.log_y), &curves),
         csv: figure::curves_csv(&curves),
         caption: format!(
-            "Mean over seeds of <code>{}</code>; the band is a 95 % bootstrap interval of the mean. Seeds: {}.",
+            "Mean over seeds of <code>{}</code>; {}. Seeds: {}.",
             escaped(&spec.tag),
+            of_intervals(figure::most_seeds(&curves)),
             counts.join(", ")
         ),
         of: spec.tag.clone(),

@@ -60,6 +60,11 @@ pub(super) fn lines(x: Axis, y: Axis, curves: &[Curve]) -> plot::Figure {
     plot::Figure::Curves(Curves { x, y, lines: curves.iter().map(line).collect() })
 }
 
+/// Of how many seeds a point is at most.
+pub fn most_seeds(curves: &[Curve]) -> usize {
+    curves.iter().flat_map(|curve| &curve.points).map(|point| point.n).max().unwrap_or(0)
+}
+
 /// `line,x,mean,low,high,seeds`.
 pub(super) fn curves_csv(curves: &[Curve]) -> String {
     let mut text = String::from("line,x,mean,low,high,seeds\n");

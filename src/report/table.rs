@@ -14,7 +14,7 @@ use super::{
     Section, escaped,
     figure::quoted,
     file_name, seeds, titled,
-    words::{found, lost_of, of_member, said, said_of, shown},
+    words::{found, lost_of, of_intervals, of_member, said, said_of, shown},
 };
 use crate::{
     failure::{Failure, Outcome},
@@ -109,9 +109,12 @@ fn html(spec: &TableSpec, rows: &[Row]) -> String {
     let take = said_of(spec.take);
     let is_compared = rows.iter().any(|row| row.difference.is_some());
     let mut text = format!(
-        "<p class=\"note\">The {take} value of <code>{}</code>; 95 % bootstrap intervals of the mean over seeds{}.</p>\
+        "<p class=\"note\">The {take} value of <code>{}</code>, mean over seeds; {}{}.</p>\
          <table><thead><tr><th></th><th>mean and interval</th><th>standard deviation</th><th>seeds</th>",
         escaped(&spec.tag),
+        of_intervals(
+            rows.iter().filter_map(|row| Some(row.summary.as_ref()?.mean.n)).max().unwrap_or(0)
+        ),
         if is_compared {
             ", differences seed by seed with intervals that hold for all rows together (Bonferroni)"
         } else {

@@ -1,7 +1,7 @@
 //! A study for TensorBoard: the numbers of its tables beside the conditions of each run (HPARAMS), and learning curves
 //! with bands (CUSTOM SCALARS).
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use pliant_core::{clock::Clock, error::Result, metrics::Metrics, sink::Sink as _};
 
@@ -14,15 +14,11 @@ use crate::{
     study::{Measured, Results, StudyFile},
 };
 
-/// Writes both below `folder`, in the place of what is there.
+/// Writes both below `folder`.
 pub fn write(file: &StudyFile, results: &Results<'_>, drawn: &[Drawn], folder: &Path) -> Outcome {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::Run(format!("cannot write {}: {error}", folder.display()))
     };
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&error)),
-        _ => {}
-    }
     let runs = results.runs().iter().try_for_each(|measured| {
         numbers(file, measured, &folder.join("runs").join(measured.run.name()))
     });

@@ -12,7 +12,7 @@ use super::{
     Section, escaped,
     figure::{self, Figure},
     file_name, seeds, titled,
-    words::{found, of_member, said_of},
+    words::{found, of_intervals, of_member, said_of},
 };
 use crate::{
     failure::{Failure, Outcome},
@@ -40,10 +40,10 @@ fn section(spec: &TrendSpec, grid: &Grid<'_>, folder: &Path) -> Outcome<Section>
         drawn: figure::lines(x, y, &curves),
         csv: figure::curves_csv(&curves),
         caption: format!(
-            "The {} value of <code>{}</code>, mean over seeds; the band is a 95 % bootstrap interval of the mean.{} \
-             Seeds at each value: {}.",
+            "The {} value of <code>{}</code>, mean over seeds; {}.{} Seeds at each value: {}.",
             said_of(spec.take),
             escaped(&spec.tag),
+            of_intervals(figure::most_seeds(&curves)),
             if spec.log_y {
                 " What is not above 0 has no place on the axis; the CSV has it."
             } else {

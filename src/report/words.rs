@@ -36,6 +36,18 @@ pub(super) fn shown(estimate: &Estimate) -> String {
     short(estimate.estimate) + &interval.unwrap_or_default()
 }
 
+/// What the intervals of a figure or table are, where no number is of more seeds than these.
+pub(super) fn of_intervals(seeds: usize) -> &'static str {
+    match seeds {
+        0 | 1 => "one seed, hence without an interval",
+        2 => {
+            "intervals are 95 % bootstrap intervals of the mean, which of two seeds are the two themselves and say nothing \
+             of others"
+        }
+        _ => "intervals are 95 % bootstrap intervals of the mean",
+    }
+}
+
 /// What may be said of a difference.
 pub(super) fn said(verdict: Verdict) -> String {
     match verdict {
@@ -54,5 +66,17 @@ pub(super) fn said_of(take: Take) -> &'static str {
         Take::Mean => "mean",
         Take::Max => "largest",
         Take::Min => "smallest",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_of_few_seeds_are_told_for_what_they_are() {
+        assert!(of_intervals(1).contains("without an interval"));
+        assert!(of_intervals(2).contains("say nothing of others"));
+        assert_eq!(of_intervals(3), "intervals are 95 % bootstrap intervals of the mean");
     }
 }

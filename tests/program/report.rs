@@ -210,6 +210,35 @@ fn every_part_shows_what_the_runs_measured() {
         close(number(&row[1]), spearman(&REWARDS.map(mean)));
         assert_eq!(row[4], "3");
     }
+
+    // A seed of one task is lost: the others of all tasks are compared, and nothing is claimed.
+    let mean_of_all = |rewards: &[&str], seeds: u64| {
+        let of_task = |reward: &&str| -> f64 {
+            (0..seeds).map(|seed| study.last(reward, "8", seed, tag)).sum::<f64>() / seeds as f64
+        };
+        rewards.iter().map(of_task).sum::<f64>() / rewards.len() as f64
+    };
+    let compared = |lost: u64| {
+        let run = study.run("true_label", "8", lost).join("metrics.csv");
+        let text = fs::read_to_string(&run).expect("written");
+        let kept = text.lines().filter(|line| !line.contains(tag)).map(|line| format!("{line}\n"));
+        fs::write(&run, kept.collect::<String>()).expect("writable");
+        succeeds(folder.path(), &["report", "out"]);
+        let all = rows(&study.report("score~~aggregates.csv"));
+        let mean = all.into_iter().find(|row| row[0] == "8" && row[1] == "mean").expect("a mean");
+        let page = fs::read_to_string(study.report("index.html")).expect("a page");
+        (number(&mean[2]), page)
+    };
+    let (mean, page) = compared(2);
+    close(mean, mean_of_all(&REWARDS, 2));
+    assert!(page.contains("scores of 3 tasks, seeds 0, 1;"), "seeds of all");
+    assert!(page.contains("no verdict, as seeds are lost"));
+    // With another lost, more runs can be compared without that task.
+    let (mean, page) = compared(1);
+    close(mean, mean_of_all(&REWARDS[1..], 3));
+    assert!(page.contains("scores of 2 tasks, seeds 0, 1, 2;"), "tasks of all");
+    assert!(page.contains("Left out, as not all have these seeds of them: true_label."));
+    assert!(!page.contains("no verdict, as seeds are lost"), "none is lost of those");
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub(super) fn sections(
     let (html, csv) = rows(spec, algorithms, &comparable).map_err(failed)?;
     let name = file_name(&format!("{}~~aggregates", spec.name), common);
     write_whole(&folder.join(format!("{name}.csv")), csv.as_bytes())?;
-    let note = note(&comparable);
+    let note = note(&comparable, algorithms.len());
     let body = format!(
         "<p class=\"note\">{note}</p>{html}<p class=\"note\"><a href=\"{name}.csv\">CSV</a></p>"
     );
@@ -51,7 +51,7 @@ pub(super) fn sections(
 }
 
 /// What the numbers are of.
-fn note(comparable: &Comparable) -> String {
+fn note(comparable: &Comparable, algorithms: usize) -> String {
     let seeds: Vec<String> = comparable.seeds.iter().map(u64::to_string).collect();
     let left_out = match comparable.left_out.is_empty() {
         true => String::new(),
@@ -60,8 +60,12 @@ fn note(comparable: &Comparable) -> String {
             escaped(&comparable.left_out.join(", "))
         ),
     };
+    let together = match algorithms {
+        0..=2 => "",
+        _ => ", those of probabilities for all algorithms together (Bonferroni)",
+    };
     format!(
-        "{} scores of {} tasks, seeds {}; 95 % stratified bootstrap intervals.{left_out}",
+        "{} scores of {} tasks, seeds {}; 95 % stratified bootstrap intervals{together}.{left_out}",
         if comparable.is_normalised { "Human-normalised" } else { "Plain" },
         comparable.scores[0].task_count(),
         seeds.join(", ")
@@ -77,6 +81,7 @@ fn rows(
     let bootstrap = Bootstrap::new(0).with_replicates(REPLICATES);
     let base = algorithms.iter().position(|algorithm| algorithm.name == spec.against);
     let base = base.map(|at| &comparable.scores[at]);
+    let among = bootstrap.among(algorithms.len() - 1);
     let aggregates = aggregates(comparable);
     let (mut rows, mut csv) = (String::new(), String::from("algorithm,what,estimate,low,high,n\n"));
     for (algorithm, scores) in algorithms.iter().zip(&comparable.scores) {
@@ -87,9 +92,7 @@ fn rows(
             csv += &line(algorithm.label, &aggregate.to_string(), &estimate);
         }
         let against = base.filter(|_| algorithm.name != spec.against);
-        if let Some(effect) =
-            against.map(|base| improvement(scores, base, &bootstrap)).transpose()?
-        {
+        if let Some(effect) = against.map(|base| improvement(scores, base, &among)).transpose()? {
             let verdict = match comparable.has_losses {
                 true => "no verdict, as seeds are lost".to_owned(),
                 false => said(effect.verdict()),
