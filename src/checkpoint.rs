@@ -10,6 +10,7 @@ use std::{
 
 use pliant_core::{clock::Clock, state::StateDict};
 
+mod durable;
 mod files;
 mod manifest;
 mod shelf;

@@ -103,7 +103,7 @@ impl Runner {
         let evaluator =
             Evaluator::new(factory, &experiment.config.eval, wanted, Arc::clone(&stop))?;
         let keep = experiment.config.checkpoint.keep;
-        let checkpoints = checkpoint::Writer::new(directory.checkpoints(), keep);
+        let checkpoints = checkpoint::Writer::of_run(&directory, keep);
         Ok(Self {
             envs,
             evaluator,

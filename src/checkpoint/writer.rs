@@ -5,7 +5,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::{Contents, files, manifest::Manifest, shelf};
+use super::{Contents, durable::Durable, files, manifest::Manifest, shelf};
+use crate::run_dir::RunDirectory;
 
 /// Writes a run's checkpoints, at most one at a time.
 ///
@@ -15,13 +16,23 @@ use super::{Contents, files, manifest::Manifest, shelf};
 pub struct Writer {
     folder: PathBuf,
     keep: usize,
+    /// The run's directory, if the rest of it is to lie on the disk before a checkpoint does.
+    run: Option<PathBuf>,
+    durable: Durable,
     in_flight: Option<JoinHandle<Result<(), String>>>,
 }
 
 impl Writer {
     /// Writes into `folder`, which keeps the newest `keep`.
     pub fn new(folder: PathBuf, keep: usize) -> Self {
-        Self { folder, keep, in_flight: None }
+        Self { folder, keep, run: None, durable: Durable::default(), in_flight: None }
+    }
+
+    /// Writes those of a run, whose metrics, events and figures are on the disk before a checkpoint that counts them.
+    pub fn of_run(run: &RunDirectory, keep: usize) -> Self {
+        let mut writer = Self::new(run.checkpoints(), keep);
+        writer.run = Some(run.path().to_owned());
+        writer
     }
 
     /// Begins a checkpoint, after the one before has taken its place. An error is that of either.
@@ -33,8 +44,11 @@ impl Writer {
             .map_err(|error| error.to_string())
             .and_then(|aside| files::write(&aside, contents).map(|names| (aside, names)));
         let (aside, names) = written.map_err(|error| given_up(&folder, &name, &error))?;
+        let (run, durable) = (self.run.clone(), self.durable.clone());
         let finish = move || {
-            finish(&folder, &name, &aside, &names, keep)
+            let synced = run.map_or(Ok(()), |run| durable.sync(&run, &folder));
+            synced
+                .and_then(|()| finish(&folder, &name, &aside, &names, keep))
                 .map_err(|error| given_up(&folder, &name, &error))
         };
         let begun = thread::Builder::new().name("checkpoint".to_owned()).spawn(finish);
