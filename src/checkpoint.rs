@@ -79,7 +79,13 @@ pub fn read_newest(folder: &Path) -> Result<Newest, String> {
         }
     }
     let errors: Vec<&str> = damaged.iter().map(|(_, error)| &**error).collect();
-    if errors.is_empty() { Ok(Newest { loaded: None, damaged }) } else { Err(errors.join("; ")) }
+    if errors.is_empty() {
+        return Ok(Newest { loaded: None, damaged });
+    }
+    Err(format!(
+        "{}; no checkpoint is whole: put one back from a copy, or train anew from the run's config.toml",
+        errors.join("; ")
+    ))
 }
 
 /// Reads one checkpoint, after holding all its files against their checksums.

@@ -60,6 +60,8 @@ pub struct Summary {
     pub score_name: &'static str,
     /// Seconds it ran, over all its sessions.
     pub wall_s: f64,
+    /// Frames it ran: the last step may go past the budget.
+    pub frames: u64,
 }
 
 /// A run under way.
@@ -215,6 +217,7 @@ impl Runner {
             evaluations,
             score_name: self.evaluator.score_name(),
             wall_s: self.wall_s(),
+            frames: self.clock.frames,
         }
     }
 

@@ -86,8 +86,11 @@ impl<T: 'static> Registry<T> {
     fn unknown(&self, name: &str) -> String {
         let known: Vec<String> = self.kinds.keys().map(|kind| format!("`{kind}`")).collect();
         let nearest = nearest(name, self.kinds.keys().copied());
-        let question =
-            nearest.map_or_else(|| ",".to_owned(), |kind| format!(", did you mean `{kind}`?"));
+        let question = match nearest {
+            _ if name.contains(',') => ", of several each is named by itself;".to_owned(),
+            None => ",".to_owned(),
+            Some(kind) => format!(", did you mean `{kind}`?"),
+        };
         format!("unknown {} `{name}`{question} expected one of {}", self.family, known.join(", "))
     }
 
@@ -175,7 +178,7 @@ const TYPES: [(&str, &str); 9] = [
     ("u32", "a whole number from 0"),
     ("usize", "a whole number from 0"),
     ("i64", "a whole number"),
-    ("a sequence", "a list, such as [1, 2]"),
+    ("a sequence", "a list, such as [1, 2] or [\"a\"]"),
     ("a boolean", "true or false"),
     ("a string", "a text"),
 ];

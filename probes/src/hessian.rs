@@ -27,7 +27,9 @@ use crate::{
 /// `hessian/LOSS/..`: `largest` and `smallest` Ritz value, `trace` (with several draws the
 /// standard deviation of theirs, `trace_std`), `negative_mass` (the share of eigenvalues
 /// below minus the density's bandwidth), and the figure `density`: the quadrature's points spread by normal
-/// distributions, on a log axis. Passes are for evaluation.
+/// distributions, on a log axis. Passes are for evaluation. With few steps or one draw `trace` and `negative_mass` are
+/// rough: most eigenvalues are near 0, a step's point stands for many of them, and lies on one side; compare them
+/// with the default of 80 steps or more, and with several draws, whose spread `trace_std` tells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HessianConfig {

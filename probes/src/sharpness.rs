@@ -27,7 +27,7 @@ use crate::{
 /// `2 / lr` of plain gradients, `(2 + 2 m) / lr` with heavy-ball momentum m, `(2 + 2 beta1) / ((1 - beta1) lr)`
 /// of Adam. `sharpness/LOSS/unpreconditioned` is the share of parameters for which the optimiser has nothing to
 /// divide by yet (before their first step, after a reset of their units): they count with a divisor of 1, which
-/// is far from Adam's. Needs an optimiser that divides each number by one of its own (`adam`, `rmsprop`, `sgd`).
+/// is far from Adam's. Where it is 1, before the first update, there is no preconditioned one and no stability. Needs an optimiser that divides each number by one of its own (`adam`, `rmsprop`, `sgd`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SharpnessConfig {

@@ -6,7 +6,7 @@ mod games;
 #[path = "list/no_games.rs"]
 mod games;
 
-use pliant_core::registry::{Kind, Parameter, Plugins, Registry, describe};
+use pliant_core::registry::{Kind, Parameter, Plugins, Registry, describe, nearest};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -113,7 +113,11 @@ fn run_game(family: Family, name: &str, json: bool, unknown: &str) -> Result<(),
 
 fn unknown(family: Family, name: &str, all: &[Entry]) -> String {
     let known: Vec<String> = all.iter().map(|entry| format!("`{}`", entry.name)).collect();
-    format!("`{name}` is none of the {}, expected one of {}", heading(family), known.join(", "))
+    let nearest = nearest(name, all.iter().map(|entry| entry.name.as_str()));
+    let question = nearest.map(|name| format!(", did you mean `{name}`?")).unwrap_or_default();
+    let (heading, known) = (heading(family), known.join(", "));
+    format!("`{name}` is none of the {heading}{question}, expected one of {known}")
+        .replace("?,", "?")
 }
 
 fn heading(family: Family) -> String {

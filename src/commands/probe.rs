@@ -45,7 +45,11 @@ pub fn run(args: &ProbeArgs, plugins: &Plugins) -> Outcome {
     paths.reverse();
     if paths.is_empty() {
         let folder = directory.checkpoints();
-        return Err(Failure::Input(format!("there is no checkpoint in {}", folder.display())));
+        return Err(Failure::Input(format!(
+            "there is no checkpoint in {}: a run has one when it ends or is stopped, and every \
+             `checkpoint.every_frames`",
+            folder.display()
+        )));
     }
     let config = config(args, &directory, plugins)?;
     let log = config.log.clone();
@@ -165,14 +169,11 @@ impl Series<'_> {
             self.progress.line(&format!("checkpoint {} of {count}: update {updates}", index + 1));
             let metrics = self.measure(&loaded)?;
             if self.stop.load(Ordering::Relaxed) {
-                let text = format!(
-                    "stopped: {} of {count} checkpoints are measured",
-                    index - skipped.len()
-                );
-                return Err(Failure::Run(text));
+                return Err(Failure::Run(self.stopped(index - skipped.len(), count)));
             }
             report.add(loaded.clock, metrics);
         }
+        self.outputs.replace_former()?;
         match skipped.as_slice() {
             [] => Ok(()),
             some => Err(Failure::Input(format!(
@@ -181,6 +182,18 @@ impl Series<'_> {
                 paths.len(),
                 some.join("; ")
             ))),
+        }
+    }
+
+    /// What is said where a signal ended it.
+    fn stopped(&self, whole: usize, count: usize) -> String {
+        let text = format!("stopped: all probes have measured {whole} of {count} checkpoints");
+        match self.outputs.aside() {
+            Some(folder) => format!(
+                "{text}; what they measured lies in {}, what an earlier call measured is as it was",
+                folder.display()
+            ),
+            None => format!("{text}; what they measured is kept"),
         }
     }
 

@@ -312,5 +312,5 @@ fn report(
         say!("{policy}accuracy on {data}: {percent:.2} % ({draws} draws)");
     }
     let minutes = summary.wall_s / 60.0;
-    say!("{} frames in {minutes:.1} minutes; run directory: {path}", config.run.budget_frames);
+    say!("{} frames in {minutes:.1} minutes; run directory: {path}", summary.frames);
 }

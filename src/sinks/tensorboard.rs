@@ -57,6 +57,12 @@ pub struct Position {
     pub bytes: u64,
 }
 
+/// The event files in `dir` that end in `.NAME`.
+fn named(dir: &Path, name: &str) -> Result<impl Iterator<Item = PathBuf>> {
+    let ending = format!(".{name}");
+    Ok(files::names(dir)?.filter(move |file| file.ends_with(&ending)).map(|file| dir.join(file)))
+}
+
 /// Takes out of a run's own event files what was written after a position; without one, all.
 pub fn cut(dir: &Path, position: Option<&Position>) -> Result<()> {
     files::cut(dir, position.map(|position| (&*position.file, position.bytes)))
@@ -93,18 +99,24 @@ impl TensorBoardSink {
         Ok(sink)
     }
 
-    /// Opens an event file for further measurements of the run in `dir`, beside its own: it ends in
-    /// `.NAME` and takes the place of those that do.
+    /// Opens an event file for further measurements of the run in `dir`, beside its own: it ends in `.NAME`.
     pub fn beside(dir: &Path, name: &str) -> Result<Self> {
-        let ending = format!(".{name}");
-        let sink = Self::open(dir, &ending, 0)?;
-        for former in files::names(dir)?.filter(|file| file.ends_with(&ending)) {
-            let path = dir.join(former);
-            if path != sink.path {
-                fs::remove_file(&path).map_err(at(&path))?;
-            }
-        }
-        Ok(sink)
+        Self::open(dir, &format!(".{name}"), 0)
+    }
+
+    /// True if there is one of this name.
+    pub fn is_beside(dir: &Path, name: &str) -> Result<bool> {
+        Ok(named(dir, name)?.next().is_some())
+    }
+
+    /// Moves one of this name into `dir`, where it takes the place of those that are there.
+    pub fn put_beside(path: &Path, dir: &Path, name: &str) -> Result<()> {
+        let former: Vec<PathBuf> = named(dir, name)?.collect();
+        let place = dir.join(path.file_name().unwrap_or_default());
+        fs::rename(path, &place).map_err(at(path))?;
+        let former = former.iter().filter(|former| **former != place);
+        former.into_iter().try_for_each(|path| fs::remove_file(path).map_err(at(path)))?;
+        Ok(())
     }
 
     fn open(dir: &Path, ending: &str, first_step: i64) -> Result<Self> {

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::common::{pliant, short_mnist, succeeds};
+use crate::common::{pliant, short_mnist, signal, started, succeeds, wait_until};
 
 fn run_with_checkpoints(folder: &Path, extra: &[&str]) {
     let set = ["--set", "checkpoint.every_frames=400", "--set", "checkpoint.keep=9"];
@@ -225,11 +225,27 @@ fn what_was_measured_before_a_signal_is_kept() {
     let mut err = String::new();
     child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
     assert_eq!(child.wait().expect("it ends").code(), Some(1), "{err}");
-    assert!(err.contains("stopped: 1 of "), "{err}");
+    assert!(err.contains("stopped: all probes have measured 1 of "), "{err}");
     let kept =
         series(&folder.path().join("run/reprobe/plasticity.csv"), "reprobe/plasticity/change");
     assert_eq!(kept.first().copied(), first["metrics"]["plasticity/change"].as_f64());
     assert_eq!(kept.len(), 1);
+    // A second call that is stopped leaves the first one's.
+    let run = folder.path().join("run");
+    let table = run.join("reprobe/plasticity.csv");
+    let (former, events) = (fs::read(&table).expect("written"), reprobed_event_files(&run));
+    let mut child = started(folder.path(), &["probe", "run", "--probe", probe]);
+    let aside = run.join("reprobe/unfinished/plasticity.csv");
+    wait_until("a first checkpoint", || fs::read(&aside).is_ok_and(|it| it.len() > 100));
+    signal(&child, "TERM");
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+    assert!(former == fs::read(&table).expect("there") && aside.exists());
+    assert_eq!(events, reprobed_event_files(&run));
+    // One that is not takes their place.
+    let short = "plasticity:targets=1,steps=2,observations=64,batch_size=64";
+    succeeds(folder.path(), &["probe", "run", "--probe", short]);
+    assert!(former != fs::read(&table).expect("there") && !aside.exists());
+    assert_eq!(reprobed_event_files(&run), ["plasticity"]);
 }
 
 #[test]

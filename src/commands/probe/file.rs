@@ -33,7 +33,11 @@ fn read(path: &Path, spec: &NetworkSpec) -> Result<Transitions, String> {
 /// Tensors of the right types and equally long.
 fn typed(all: &BTreeMap<String, Tensor>) -> Result<Transitions, String> {
     let one = |name: &str, kind: Kind, dimensions: usize| {
-        let tensor = all.get(name).ok_or_else(|| format!("`{name}` is not there"))?;
+        let tensor = all.get(name).ok_or_else(|| {
+            format!(
+                "`{name}` is not there, expected `s_tm1`, `a_tm1`, `r_t`, `discount_t` and `s_t`"
+            )
+        })?;
         if tensor.kind() != kind || tensor.dim() != dimensions {
             let (kind_is, size) = (tensor.kind(), tensor.size());
             return Err(format!(
