@@ -20,7 +20,7 @@ mod writer;
 
 use manifest::Manifest;
 use shelf::candidates;
-pub use shelf::{list, set_aside};
+pub use shelf::{list, list_damaged, set_aside};
 pub use writer::Writer;
 
 /// Writes a replay into a stream.
@@ -69,12 +69,14 @@ pub struct Newest {
     pub damaged: Vec<(PathBuf, String)>,
 }
 
-/// Reads the newest whole checkpoint in `folder`. An error if there are checkpoints and none is whole.
+/// Reads the newest whole checkpoint in `folder`. An error if there are checkpoints and none is whole, or if one that
+/// would be taken was written by another version: it is whole for that.
 pub fn read_newest(folder: &Path) -> Result<Newest, String> {
     let mut damaged = Vec::new();
     for path in candidates(folder) {
         match read(&path) {
             Ok(loaded) => return Ok(Newest { loaded: Some(loaded), damaged }),
+            Err(error) if is_of_another_version(&path) => return Err(error),
             Err(error) => damaged.push((path, error)),
         }
     }
@@ -93,6 +95,11 @@ pub fn read(path: &Path) -> Result<Loaded, String> {
     let checked = Manifest::read(path).and_then(|manifest| manifest.check(path));
     let read = checked.and_then(|()| files::read(path));
     read.map_err(|error| format!("checkpoint {}: {error}", path.display()))
+}
+
+/// True of a checkpoint that another version of this program can read.
+pub fn is_of_another_version(path: &Path) -> bool {
+    Manifest::other_version(path).is_some()
 }
 
 /// A reader of a checkpoint's replay; `None` if it has none.

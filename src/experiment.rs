@@ -49,7 +49,8 @@ pub struct Experiment {
 
 /// Builds all parts. Every error is one of input.
 pub fn build(config: Config, plugins: &Plugins) -> Outcome<Experiment> {
-    assemble(config, plugins).map_err(Failure::Input)
+    let origins = config.origins.clone();
+    assemble(config, plugins).map_err(|error| Failure::Input(origins.locate(&error)))
 }
 
 fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {

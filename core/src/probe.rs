@@ -234,7 +234,8 @@ impl Probes {
             let (needs, most) = (probe.needs(), data.capacity());
             if needs > most {
                 return Err(format!(
-                    "{label}: it measures on {needs} transitions, but there are never more than {most}"
+                    "{label}: it measures on {needs} transitions, but there are never more than {most}: set fewer, with `batch_size` or \
+                     `observations`"
                 ));
             }
             probe.fits(learner, data, states).map_err(|error| format!("{label}: {error}"))?;

@@ -27,6 +27,12 @@ pub struct Manifest {
     files: BTreeMap<String, FileSum>,
 }
 
+/// What manifests of all versions have.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
 /// What a file must be.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,15 +58,20 @@ impl Manifest {
             Some(version) => of_another_version(version),
             None => format!("{NAME}: {error}"),
         })?;
-        #[derive(Deserialize)]
-        struct Version {
-            version: u32,
-        }
         let damaged = |error| format!("{NAME}: {error}");
         match serde_json::from_str::<Version>(&text).map_err(damaged)?.version {
             VERSION => serde_json::from_str(&text).map_err(damaged),
             version => Err(of_another_version(version)),
         }
+    }
+
+    /// The version of a checkpoint's layout, if it is not one that this program reads.
+    pub fn other_version(folder: &Path) -> Option<u32> {
+        let version = match fs::read_to_string(folder.join(NAME)) {
+            Ok(text) => serde_json::from_str::<Version>(&text).ok()?.version,
+            Err(_) => older_version(folder)?,
+        };
+        (version != VERSION).then_some(version)
     }
 
     /// True if a file of this name belongs to the checkpoint.

@@ -80,6 +80,18 @@ fn updates(path: &Path) -> Option<u64> {
     name.parse().ok()
 }
 
+/// Checkpoints that were taken out of the row.
+pub fn list_damaged(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_damaged = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.split_once(".damaged").is_some_and(|(updates, _)| updates.parse::<u64>().is_ok())
+    };
+    let mut found: Vec<PathBuf> = entries.filter(is_damaged).collect();
+    found.sort();
+    found
+}
+
 /// Takes a damaged checkpoint out of the row, so that it neither counts as the newest nor displaces whole ones.
 /// Returns where it is now.
 pub fn set_aside(path: &Path) -> io::Result<PathBuf> {

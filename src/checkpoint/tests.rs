@@ -61,13 +61,15 @@ fn what_is_written_is_read_and_the_newest_are_kept() {
 
 #[test]
 fn another_version_is_refused_by_name() {
-    let folder = written(&[1], 1);
+    let folder = written(&[0, 1], 2);
     let path = folder.path().join("1");
     let text = fs::read_to_string(path.join("manifest.json")).expect("just written");
     let text = text.replace("\"version\": 2", "\"version\": 7");
     fs::write(path.join("manifest.json"), text).expect("writable");
     let error = read(&path).err().expect("a version of the future");
     assert!(error.contains("version 7") && error.contains("version 2"), "{error}");
+    let error = read_newest(folder.path()).err().expect("not damaged, but not read");
+    assert!(error.contains("version 7"), "{error}");
     fs::remove_file(path.join("manifest.json")).expect("there");
     fs::write(path.join("state.json"), "{\"version\":1}").expect("writable");
     let error = read(&path).err().expect("from before manifests");

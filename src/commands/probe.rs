@@ -116,7 +116,12 @@ fn load_replay(agent: &mut dyn Agent, oldest_first: &[PathBuf]) -> Result<(), St
             return agent.load_replay(&mut replay).map_err(|error| failed(error.to_string()));
         }
     }
-    Err("no checkpoint of the run has a replay (checkpoint.replay is false)".to_owned())
+    let beside = oldest_first.first().and_then(|path| path.ancestors().nth(2));
+    let batch = beside.map(|folder| folder.join("batch.safetensors")).filter(|path| path.exists());
+    Err(match batch {
+        Some(batch) => format!("a failed update has no replay but its batch, {}", batch.display()),
+        None => "no checkpoint of the run has a replay (checkpoint.replay is false)".to_owned(),
+    })
 }
 
 /// Makes the agent that of a checkpoint.

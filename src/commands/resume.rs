@@ -23,8 +23,9 @@ pub fn run(args: &ResumeArgs, plugins: &Plugins) -> Outcome {
     check_interventions(&stored, &config, plugins).map_err(Failure::Input)?;
     let lock = directory.lock()?;
     let newest = checkpoint::read_newest(&directory.checkpoints()).map_err(Failure::Input)?;
-    if let Some(loaded) = &newest.loaded {
-        check_budget(&directory, &config, loaded.clock.frames)?;
+    match &newest.loaded {
+        Some(loaded) => check_budget(&directory, &stored, &config, loaded.clock.frames)?,
+        None => check_undamaged(&directory)?,
     }
     let experiment = experiment::build(config, plugins)?;
     experiment::check_memory(&experiment)?;
@@ -37,15 +38,26 @@ pub fn run(args: &ResumeArgs, plugins: &Plugins) -> Outcome {
                  anew, and what follows is not what the run would have been"
             );
         }
-        From::Again => tell!("the run ended before its first checkpoint: it begins again"),
+        From::Again => tell!("there is no checkpoint: the run begins again at its first frame"),
         _ => {}
     }
     session::run(experiment, &directory, lock, &from)
 }
 
 /// An error if a run has nothing left to do: it is at its end, and was measured there.
-fn check_budget(directory: &RunDirectory, config: &Config, frames: u64) -> Outcome {
+fn check_budget(
+    directory: &RunDirectory,
+    stored: &Config,
+    config: &Config,
+    frames: u64,
+) -> Outcome {
     let budget = config.run.budget_frames;
+    if budget < stored.run.budget_frames && budget < frames {
+        return Err(Failure::Input(format!(
+            "run.budget_frames: run {} has {frames} frames already, expected a budget of more than these, not {budget}",
+            directory.path().display(),
+        )));
+    }
     let is_finished = directory.status().is_some_and(|status| status.state == State::Finished);
     if frames < budget || !is_finished {
         return Ok(());
@@ -53,6 +65,21 @@ fn check_budget(directory: &RunDirectory, config: &Config, frames: u64) -> Outco
     Err(Failure::Input(format!(
         "run {} has used its budget of {budget} frames; to go on, raise it with --set run.budget_frames=N",
         directory.path().display(),
+    )))
+}
+
+/// An error if a run without a checkpoint had some, which are damaged: it would begin again over what they belong to.
+fn check_undamaged(directory: &RunDirectory) -> Outcome {
+    let damaged = checkpoint::list_damaged(&directory.checkpoints());
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = damaged.iter().map(|path| path.display().to_string()).collect();
+    Err(Failure::Input(format!(
+        "run {} has no checkpoint but damaged ones ({}): put one back from a copy, train anew in another folder from the \
+         run's config.toml, or remove them to have it begin again here",
+        directory.path().display(),
+        names.join(", ")
     )))
 }
 

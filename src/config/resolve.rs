@@ -4,7 +4,7 @@ use pliant_core::registry::{Kind, Plugins, Registry, one_line};
 use serde::{Serialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
-use super::{CheckpointSection, EvalSection, Layer, LogSection, RunSection};
+use super::{CheckpointSection, EvalSection, Layer, LogSection, Origins, RunSection};
 
 /// The top-level sections, for messages.
 const SECTIONS: &str =
@@ -50,6 +50,8 @@ pub struct Config {
     pub checkpoint: CheckpointSection,
     /// `[log]`
     pub log: LogSection,
+    /// Where they were set.
+    pub origins: Origins,
 }
 
 /// Checks the layers, lowest first, and lays each over those below it.
@@ -60,7 +62,9 @@ pub fn resolve(layers: &[Layer], plugins: &Plugins) -> Result<Config, String> {
         give_way(&mut merged, &layer.table);
         overlay(&mut merged, &layer.table);
     }
-    Config::from_table(&merged, plugins)
+    let origins = Origins::of(layers);
+    let config = Config::from_table(&merged, plugins).map_err(|error| origins.locate(&error))?;
+    Ok(Config { origins, ..config })
 }
 
 /// Drops the `eval.frames` of the layers below where a layer asks for `eval.episodes` alone, which would
@@ -238,6 +242,7 @@ impl Config {
             eval: fixed_section(table, "eval")?,
             checkpoint: fixed_section(table, "checkpoint")?,
             log: fixed_section(table, "log")?,
+            origins: Origins::default(),
         })
     }
 

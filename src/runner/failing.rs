@@ -16,6 +16,9 @@ use crate::{
     failure::{Failure, Outcome},
 };
 
+/// No parameter of a network that learns is so large.
+const ABSURD: f64 = 1e6;
+
 /// A decision that the environments have carried out, but whose updates are not all made: what a run stands
 /// at between an update that failed and the next step.
 pub(super) struct Unfinished {
@@ -53,11 +56,32 @@ impl Runner {
             }
             Ok(dump) => format!(
                 "{found}. It was taken back: a checkpoint from before it is in {run}/checkpoints, the update in \
-                 {dump} (`pliant retry {run}` makes it once more). `pliant resume {run}` would meet it again; \
-                 go on with another setting, such as --set agent.optimizer.learning_rate=.., or leave such \
-                 updates out with --set agent.non_finite=skip"
+                 {dump} (`pliant retry {run}` makes it once more). `pliant resume {run}` would meet it again; {}",
+                self.advice()
             ),
         })
+    }
+
+    /// What can be done where the learner is as it was before the update.
+    fn advice(&self) -> String {
+        let agent = &self.experiment.agent;
+        let largest = |(_, parameter): (&str, &Tensor)| parameter.abs().max().double_value(&[]);
+        let parameters = agent.learner().online.variables().parameters();
+        let largest = parameters.map(largest).fold(0.0, f64::max);
+        if largest > ABSURD {
+            return format!(
+                "parameters had grown to {largest:.0e} before it, which another setting does not mend: start anew, with a \
+                 smaller agent.optimizer.learning_rate perhaps"
+            );
+        }
+        let another = "go on with another setting, such as --set agent.optimizer.learning_rate=..";
+        let settings = &self.experiment.config.agent.settings;
+        match settings.get("non_finite").and_then(|answer| answer.as_str()) {
+            Some("skip") => format!(
+                "as many before it were left out as agent.max_skipped_in_a_row allows; {another}"
+            ),
+            _ => format!("{another}, or leave such updates out with --set agent.non_finite=skip"),
+        }
     }
 
     fn keep_failed_update(&mut self, unfinished: Unfinished, metrics: &Metrics) -> Outcome<String> {

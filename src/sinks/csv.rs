@@ -278,8 +278,14 @@ mod tests {
         assert!(message.contains("the first line is not `frames,"), "{message}");
         assert_eq!(fs::read(&path).expect("a file"), b"step,loss\n1,2\n");
 
-        fs::write(&path, [Csv::HEADER, "1,0,0,0.000,a,1.0\nx,y\n"].concat()).expect("a file");
+        let (row, garbage) = ("1,0,0,0.000,a,1.0\n", "x,y\n");
+        fs::write(&path, [Csv::HEADER, row, garbage, row].concat()).expect("a file");
         let message = CsvSink::resume(&path, 9, 0).map(|_| ()).expect_err("garbage").to_string();
-        assert!(message.ends_with("`x,y` is not a row of metrics"), "{message}");
+        assert!(message.contains("line 3: `x,y` is not a row of metrics"), "{message}");
+        // What comes after the last row that stays goes anyway.
+        fs::write(&path, [Csv::HEADER, row, garbage, "9,0,0,0.000,a,1.0\n"].concat())
+            .expect("a file");
+        CsvSink::resume(&path, 9, 0).map(drop).expect("rows until then");
+        assert_eq!(fs::read_to_string(&path).expect("a file"), [Csv::HEADER, row].concat());
     }
 }

@@ -119,14 +119,33 @@ fn kept_rows<'a, F: Format>(
                 rows_left -= 1;
             }
             Some(_) => break,
+            None if !is_kept_later::<F>(&rows[end + length..], (frames, rows_left)) => break,
             None => {
+                let line = 1
+                    + header.len().min(1)
+                    + rows[..end].iter().filter(|byte| **byte == b'\n').count();
                 let row = String::from_utf8_lossy(&rows[end..end + length]);
                 let (path, row) = (path.display(), row.trim_end());
-                return Err(Error::Invalid(format!("{path}: `{row}` is not a row of metrics")));
+                return Err(Error::Invalid(format!(
+                    "{path}, line {line}: `{row}` is not a row of metrics; remove the line"
+                )));
             }
         }
     }
     Ok(&rows[..end])
+}
+
+/// True if a row further on is to stay.
+fn is_kept_later<F: Format>(rows: &[u8], (frames, rows_left): (u64, u64)) -> bool {
+    let mut end = 0;
+    while let Some(length) = F::row_length(&rows[end..]) {
+        let at = F::frames(&rows[end..end + length]);
+        if at.is_some_and(|at| at < frames || at == frames && rows_left > 0) {
+            return true;
+        }
+        end += length;
+    }
+    false
 }
 
 /// Writes a file aside, then renames it, so that a reader sees the old or the new one.

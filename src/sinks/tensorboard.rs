@@ -265,9 +265,18 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let own = TensorBoardSink::create(dir.path(), Start::Fresh).expect("a sink").path;
         let beside = |name: &str| TensorBoardSink::beside(dir.path(), name).expect("a sink").path;
-        let (units, again, rank) = (beside("units"), beside("units"), beside("rank"));
-        assert!(!units.exists(), "{}", units.display());
-        assert!([own, again, rank].iter().all(|path| path.exists()));
+        let (units, rank) = (beside("units"), beside("rank"));
+        assert!(TensorBoardSink::is_beside(dir.path(), "units").expect("a folder"));
+        assert!(!TensorBoardSink::is_beside(dir.path(), "nits").expect("a folder"));
+        let aside = dir.path().join("aside");
+        let again = TensorBoardSink::beside(&aside, "units").expect("a sink").path;
+        assert!(units.exists(), "until it is put there");
+        fs::write(&units, "former").expect("writable");
+        TensorBoardSink::put_beside(&again, dir.path(), "units").expect("moved");
+        let place = dir.path().join(again.file_name().expect("a name"));
+        assert_ne!(fs::read(&place).expect("there"), b"former");
+        assert!(place == units || !units.exists(), "{}", units.display());
+        assert!([own, rank].iter().all(|path| path.exists()) && !again.exists());
     }
 
     #[test]

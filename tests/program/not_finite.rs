@@ -93,8 +93,19 @@ fn a_run_that_may_skip_counts_and_stops_when_it_does_nothing_else() {
     let ran = pliant(folder.path(), &short_mnist("run", &extra));
     assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
     assert!(ran.err.contains("update 1 would leave"), "{}", ran.err);
+    assert!(ran.err.contains("as agent.max_skipped_in_a_row allows"), "{}", ran.err);
+    assert!(!ran.err.contains("non_finite=skip"), "it is set: {}", ran.err);
     let metrics = metrics_without_time(&folder.path().join("run"));
     assert!(metrics.contains(",train/skipped_updates,"), "{metrics}");
     let status = json(&folder.path().join("run/status.json"));
     assert_eq!(status["clock"]["updates"], 0);
+}
+
+#[test]
+fn parameters_that_no_setting_mends_are_told() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let rate = ["--set", "agent.optimizer.learning_rate=1e30", "--with", "layer_norm"];
+    let ran = pliant(folder.path(), &short_mnist("run", &rate));
+    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("had grown to 1e30 before it"), "{}", ran.err);
 }

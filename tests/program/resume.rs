@@ -112,6 +112,39 @@ fn a_damaged_checkpoint_is_one_clear_error() {
 }
 
 #[test]
+fn a_budget_below_what_a_run_has_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    succeeds(folder.path(), &short_mnist("run", &[]));
+    let config = folder.path().join("run/config.toml");
+    let before = fs::read(&config).expect("written");
+    let ran = pliant(folder.path(), &["resume", "run", "--set", "run.budget_frames=1000"]);
+    assert_eq!(ran.code, Some(2), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("has 1600 frames already"), "{}", ran.err);
+    assert!(before == fs::read(&config).expect("there"));
+}
+
+#[test]
+fn a_run_with_none_but_damaged_checkpoints_does_not_begin_again_by_itself() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    succeeds(folder.path(), &short_mnist("run", &[]));
+    let checkpoints = folder.path().join("run/checkpoints");
+    for entry in fs::read_dir(&checkpoints).expect("a run writes checkpoints").flatten() {
+        let mut aside = entry.path().into_os_string();
+        aside.push(".damaged");
+        fs::rename(entry.path(), aside).expect("renamed");
+    }
+    let more = ["resume", "run", "--set", "run.budget_frames=2000"];
+    let ran = pliant(folder.path(), &more);
+    assert_eq!(ran.code, Some(2), "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("no checkpoint but damaged ones"), "{}", ran.err);
+    let doctor = pliant(folder.path(), &["doctor", "run"]);
+    assert!(doctor.out.contains("damaged and set aside"), "{}", doctor.out);
+    fs::remove_dir_all(&checkpoints).expect("removed");
+    let ran = pliant(folder.path(), &more);
+    assert!(ran.code == Some(0) && ran.err.contains("begins again"), "{}", ran.err);
+}
+
+#[test]
 fn interventions_go_on_as_they_began_but_for_their_settings_and_the_former_ones_are_kept() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let with = ["--with", "hl_gauss:min=-10,max=10", "--with", "redo:tau=0.5,every_updates=10"];

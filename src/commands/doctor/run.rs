@@ -102,18 +102,31 @@ fn checkpoints(run: &RunDirectory) -> Vec<Finding> {
     let all = checkpoint::list(&run.checkpoints());
     if all.is_empty() {
         let text = "there is none yet: a run that ends now starts anew (checkpoint.every_frames)";
-        return vec![Finding::note("checkpoints", text)];
+        return std::iter::once(Finding::note("checkpoints", text)).chain(damaged(run)).collect();
     }
-    let count = all.len();
-    let check = |path: &PathBuf| {
-        Finding::of("checkpoint", whole(path).map_err(|error| advised(&error, path, count)))
+    let looked: Vec<Result<String, String>> = all.iter().map(|path| whole(path)).collect();
+    let is_any_whole = looked.iter().any(Result::is_ok);
+    let advised = |path: &Path, error: String| match checkpoint::is_of_another_version(path) {
+        true => error,
+        false if is_any_whole => format!("{error}; pliant resume goes on from one that is whole"),
+        false => format!(
+            "{error}; none is whole: put one back from a copy, or train anew in another folder from config.toml"
+        ),
     };
-    all.iter().map(check).collect()
+    let of = |(path, looked): (&PathBuf, Result<String, String>)| {
+        Finding::of("checkpoint", looked.map_err(|error| advised(path, error)))
+    };
+    all.iter().zip(looked).map(of).chain(damaged(run)).collect()
 }
 
-fn advised(error: &str, path: &Path, count: usize) -> String {
-    let then = if count > 1 { "the run goes on from another" } else { "start the run anew" };
-    format!("{error}; remove {}, then {then}", path.display())
+/// Those that `pliant resume` has set aside.
+fn damaged(run: &RunDirectory) -> Option<Finding> {
+    let all = checkpoint::list_damaged(&run.checkpoints());
+    let names: Vec<String> = all.iter().map(|path| path.display().to_string()).collect();
+    let bytes = all.iter().map(|path| disk::used(path)).sum();
+    let text = format!("damaged and set aside: {} ({})", names.join(", "), gigabytes(bytes));
+    (!all.is_empty())
+        .then(|| Finding::note("checkpoint", format!("{text}; remove what is of no use")))
 }
 
 fn whole(path: &Path) -> Result<String, String> {
@@ -142,7 +155,7 @@ fn tables(run: &RunDirectory, is_live: bool) -> Vec<Finding> {
         }
         Ok(table) => Finding::ok(name, format!("{} rows", table.rows)),
         Err(error) => {
-            let text = "the rows before it can be read; restore the file, or do without it";
+            let text = "the rows before it can be read; remove the line, or the file to do without its rows";
             Finding::failed(name, format!("{error}: {text}"))
         }
     };
