@@ -1,16 +1,22 @@
 //! The command line.
 
+mod bench;
+mod study;
+
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{
-    Args, CommandFactory, Parser, Subcommand, ValueEnum,
+    Args, CommandFactory, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use pliant_core::registry::Plugins;
 use pliant_envs::classification::DatasetName;
+
+pub use bench::{BenchArgs, BenchEnvArgs, BenchLearnerArgs, BenchProbeArgs};
+pub use study::{Engine, ReportArgs, StudyArgs, StudyCommand, StudyOneArgs, StudyRunArgs};
 
 use crate::{
     commands,
@@ -140,96 +146,6 @@ pub struct ResumeArgs {
     /// auto, cpu or cuda:N (run.device)
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
-}
-
-/// `pliant study`
-#[derive(Subcommand)]
-pub enum StudyCommand {
-    /// Run what is not finished of it
-    Run(StudyRunArgs),
-    /// Tell where its runs stand
-    Status(StudyArgs),
-    /// Make figures, tables and a page of what is finished
-    Report(StudyArgs),
-    /// Begin one of its runs, or continue it, in this process: what job arrays call
-    One(StudyOneArgs),
-}
-
-/// `pliant report`
-#[derive(Args)]
-pub struct ReportArgs {
-    /// Run directories, or the folder of one study
-    #[arg(value_name = "RUN|STUDY", required = true)]
-    pub(crate) paths: Vec<PathBuf>,
-    /// Where the page goes, with its figures and tables, of runs [default: report]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
-}
-
-/// Which study, at which scale, where.
-#[derive(Args)]
-pub struct StudyArgs {
-    /// A study's TOML file, the name of one (see `pliant list studies`), or the folder of one that was begun
-    #[arg(value_name = "FILE|NAME|FOLDER")]
-    pub(crate) study: String,
-    /// How large: one of the file's scales
-    #[arg(long, value_name = "SCALE")]
-    pub(crate) scale: Option<String>,
-    /// Other seeds than the scale's, such as 0..4 or 1,2,7; of a study that was begun, more seeds than it has
-    #[arg(long, value_name = "SEEDS")]
-    pub(crate) seeds: Option<Seeds>,
-    /// Change a setting of all runs: --set run.budget_frames=1000
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// The study's folder [default: studies/NAME-SCALE]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
-}
-
-/// `pliant study run`
-#[derive(Args)]
-pub struct StudyRunArgs {
-    #[command(flatten)]
-    pub(crate) study: StudyArgs,
-    /// What the runs are: processes of this machine, or tasks of Slurm job arrays
-    #[arg(long, value_enum, default_value_t = Engine::Local)]
-    pub(crate) engine: Engine,
-    /// At most so many runs at a time [default: as many as there are cores for; with Slurm, as many as it starts]
-    #[arg(long, value_name = "N", value_parser = at_least_one(1000))]
-    pub(crate) jobs: Option<usize>,
-    /// With --engine slurm, what to ask of it: account, constraint, cpus, gpus, memory, notice_s, partition, qos, time
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) slurm: Vec<String>,
-    /// With --engine slurm: return when Slurm is done with all runs
-    #[arg(long)]
-    pub(crate) wait: bool,
-    /// Run those that failed again, from their last checkpoints
-    #[arg(long)]
-    pub(crate) retry: bool,
-    /// Check everything, list the runs, and stop
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-/// Who runs a study.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Engine {
-    /// Processes of this machine
-    Local,
-    /// Tasks of Slurm job arrays
-    Slurm,
-}
-
-/// `pliant study one`
-#[derive(Args)]
-pub struct StudyOneArgs {
-    /// The folder of a study that was begun
-    pub(crate) folder: PathBuf,
-    /// The run, as `status` calls it: CONDITION/../seedN
-    pub(crate) run: String,
-    /// If it is stopped before its end, put the Slurm array task that this is back into the queue
-    #[arg(long)]
-    pub(crate) requeue: bool,
 }
 
 /// `pliant retry`
@@ -370,78 +286,6 @@ pub struct FetchArgs {
 fn datasets() -> impl TypedValueParser<Value = DatasetName> {
     let names = PossibleValuesParser::new(DatasetName::ALL.map(DatasetName::name));
     names.try_map(|name| DatasetName::named(&name).ok_or("no such data set"))
-}
-
-/// `pliant bench`
-#[derive(Subcommand)]
-pub enum BenchArgs {
-    /// Environments under random actions, beside the emulator alone
-    Env(BenchEnvArgs),
-    /// Updates of the network, beside the same without interventions
-    Learner(BenchLearnerArgs),
-    /// Measurements of probes, beside updates of the network
-    Probe(BenchProbeArgs),
-}
-
-/// `pliant bench learner`
-#[derive(Args)]
-pub struct BenchLearnerArgs {
-    #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    /// Rounds, of which the median counts: an even number, as the two sides take turns at going first
-    #[arg(long, value_name = "N", default_value = "6", value_parser = at_least_one(1_000_000))]
-    pub(crate) rounds: usize,
-    /// Updates per round
-    #[arg(long, value_name = "N", default_value = "50", value_parser = at_least_one(u32::MAX))]
-    pub(crate) updates: usize,
-    /// Do not measure the same without interventions
-    #[arg(long)]
-    pub(crate) no_plain: bool,
-    /// Measure the learner without interventions beside its own equal: how far chance alone goes
-    #[arg(long, conflicts_with = "no_plain")]
-    pub(crate) control: bool,
-}
-
-/// `pliant bench probe`
-#[derive(Args)]
-pub struct BenchProbeArgs {
-    #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    /// Rounds, of which the median counts
-    #[arg(long, value_name = "N", default_value = "3", value_parser = at_least_one(1_000_000))]
-    pub(crate) rounds: usize,
-    /// Updates per round, beside the probes
-    #[arg(long, value_name = "N", default_value = "50", value_parser = at_least_one(u32::MAX))]
-    pub(crate) updates: usize,
-}
-
-/// `pliant bench env`
-#[derive(Args)]
-pub struct BenchEnvArgs {
-    /// The environment
-    #[arg(long, value_name = "KIND", default_value = "atari")]
-    pub(crate) env: String,
-    /// Change a setting: --set env.game=pong
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// Environments that step together
-    #[arg(long, value_name = "N", default_value = "8", value_parser = at_least_one(4096))]
-    pub(crate) envs: usize,
-    /// Threads that step them; 0 takes one per core
-    #[arg(long, value_name = "T", default_value = "0", value_parser = up_to(1024))]
-    pub(crate) threads: usize,
-    /// Rounds, of which the median counts
-    #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one(1_000_000))]
-    pub(crate) rounds: usize,
-    /// Agent steps per round, over all environments
-    #[arg(long, value_name = "N", default_value = "20000", value_parser = at_least_one(u32::MAX))]
-    pub(crate) steps: usize,
-    /// Seed of the environments and the actions
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// Do not measure the emulator alone
-    #[arg(long)]
-    pub(crate) no_bare: bool,
 }
 
 fn at_least_one(most: u32) -> impl TypedValueParser<Value = usize> {
