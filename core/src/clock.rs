@@ -1,5 +1,7 @@
 //! Four units of progress, never mixed.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// How far a run has come.
@@ -54,6 +56,15 @@ impl Every {
         match self {
             Self::Frames(period) => crossings(period, before.frames, after.frames) > 0,
             Self::Updates(period) => crossings(period, before.updates, after.updates) > 0,
+        }
+    }
+}
+
+impl fmt::Display for Every {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frames(period) => write!(f, "{period} frames"),
+            Self::Updates(period) => write!(f, "{period} updates"),
         }
     }
 }

@@ -249,6 +249,17 @@ impl Probes {
         parts.filter(move |(_, needs)| *needs > transitions)
     }
 
+    /// Those that can measure, whose period is longer than so many frames or updates, with the period: they measure
+    /// once, as soon as they can.
+    pub fn once_within(&self, frames: u64, updates: u64) -> impl Iterator<Item = (&str, Every)> {
+        let can = self.0.iter().filter(move |part| part.probe.needs() <= frames);
+        let parts = can.map(|part| (part.label.as_str(), part.probe.every()));
+        parts.filter(move |(_, every)| match every {
+            Every::Frames(period) => *period > frames,
+            Every::Updates(period) => *period > updates,
+        })
+    }
+
     /// Runs those that came due since an earlier reading of the clock, and those that have waited.
     /// Where a parameter or a moment of the optimiser is not a finite number none measures; the metrics
     /// say which. Nor does what libtorch cannot compute (the eigenvalues of numbers that are too large)

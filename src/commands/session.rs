@@ -142,6 +142,12 @@ pub fn idleness(experiment: &Experiment) -> Vec<String> {
             "{label} will never measure: it needs {needs} transitions, and `run.budget_frames` ends before"
         )
     });
+    let once = experiment.probes.once_within(frames, updates).map(|(label, every)| {
+        format!(
+            "{label} will measure once, at the beginning: it measures every {every}, and `run.budget_frames` allows at \
+             most {updates} updates"
+        )
+    });
     let period = experiment.agent.target_period_updates();
     let interventions = experiment.interventions.idle_within(updates, period);
     let interventions = interventions.into_iter().map(|(label, first)| {
@@ -151,7 +157,7 @@ pub fn idleness(experiment: &Experiment) -> Vec<String> {
         };
         format!("{label} will do nothing: {first}, and `run.budget_frames` allows at most {updates} updates")
     });
-    probes.chain(interventions).collect()
+    probes.chain(once).chain(interventions).collect()
 }
 
 /// `is_changed`: the settings are not those that were written before.

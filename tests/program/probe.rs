@@ -262,3 +262,20 @@ fn probes_that_need_more_than_is_stored_are_refused_before_anything_is_measured(
     assert_eq!(ran.code, Some(2), "{}{}", ran.out, ran.err);
     assert!(ran.err.contains("--probe KIND"), "{}", ran.err);
 }
+
+#[test]
+fn a_probe_that_the_budget_lets_measure_once_is_told() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let dry = |probe: &str| {
+        pliant(folder.path(), &short_mnist("run", &["--dry-run", "--probe", probe])).err
+    };
+    let once = dry("interference:every_updates=5000,batch_size=64");
+    assert!(
+        once.contains(
+            "`interference` will measure once, at the beginning: it measures every 5000 updates"
+        ),
+        "{once}"
+    );
+    let often = dry("interference:every_updates=100,batch_size=64");
+    assert!(!often.contains("will measure once"), "{often}");
+}
