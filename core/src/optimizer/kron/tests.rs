@@ -106,8 +106,8 @@ fn quadratic(optimizer: &mut dyn Optimizer, steps: usize) -> f64 {
     w().norm().double_value(&[])
 }
 
-/// After 300 updates, against SGD at the best of these step sizes: 0.047 and 0.66. The largest curvature is 1,
-/// so that SGD diverges from a step size of 2.
+/// After 300 updates, against SGD at the best of these step sizes: 0.08 (of ten seeds 0.04 to 0.11) and 0.66. The
+/// largest curvature is 1, so that SGD diverges from a step size of 2.
 #[test]
 fn an_ill_conditioned_quadratic_is_whitened() {
     let sgd = |learning_rate| {
@@ -115,8 +115,8 @@ fn an_ill_conditioned_quadratic_is_whitened() {
         quadratic(Sgd::build(config).expect("valid").as_mut(), 300)
     };
     let best_sgd = [0.1, 0.5, 1.0, 1.9].map(sgd).into_iter().fold(f64::INFINITY, f64::min);
-    let kron = quadratic(&mut seeded(fast(), 0), 300);
-    assert!(kron < 0.1 * best_sgd, "{kron} against {best_sgd}");
+    let kron = (0..10).map(|seed| quadratic(&mut seeded(fast(), seed), 300)).sum::<f64>() / 10.0;
+    assert!(kron < 0.2 * best_sgd, "{kron} against {best_sgd}");
 }
 
 /// One step of an element-wise pattern.
