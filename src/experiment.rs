@@ -208,15 +208,18 @@ fn fits(needed: u64, available: Option<u64>) -> Result<(), String> {
     match available {
         Some(available) if needed > available => Err(format!(
             "the replay needs {}, but this machine has {} free: lower agent.replay_capacity",
-            gigabytes(needed),
-            gigabytes(available)
+            amount(needed),
+            amount(available)
         )),
         _ => Ok(()),
     }
 }
 
-/// `7.1 GB`.
-pub fn gigabytes(bytes: u64) -> String {
+/// `7.1 GB`, `3.2 MB`.
+pub fn amount(bytes: u64) -> String {
+    if bytes < 100_000_000 {
+        return format!("{:.1} MB", bytes as f64 / 1e6);
+    }
     format!("{:.1} GB", bytes as f64 / 1e9)
 }
 
@@ -230,5 +233,6 @@ mod tests {
         assert_eq!(fits(7_100_000_000, None), Ok(()));
         let message = fits(7_100_000_000, Some(2_000_000_000)).expect_err("too large");
         assert!(message.contains("7.1 GB") && message.contains("2.0 GB"), "{message}");
+        assert_eq!(amount(3_240_000), "3.2 MB");
     }
 }

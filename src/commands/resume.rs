@@ -1,6 +1,9 @@
 //! `pliant resume`
 
-use pliant_core::registry::{Library, Plugins};
+use pliant_core::{
+    clock::Clock,
+    registry::{Library, Plugins},
+};
 
 use super::session::{self, From};
 use crate::{
@@ -31,6 +34,10 @@ pub fn run(args: &ResumeArgs, plugins: &Plugins) -> Outcome {
     experiment::check_memory(&experiment)?;
     set_aside(&newest)?;
     let from = newest.loaded.as_ref().map_or(From::Again, From::Checkpoint);
+    if let From::Checkpoint(loaded) = &from {
+        let Clock { updates, frames, .. } = loaded.clock;
+        tell!("goes on from the checkpoint of update {updates}, frame {frames}");
+    }
     match &from {
         From::Checkpoint(loaded) if !loaded.has_replay() && experiment.config.checkpoint.replay => {
             tell!(
@@ -38,7 +45,7 @@ pub fn run(args: &ResumeArgs, plugins: &Plugins) -> Outcome {
                  anew, and what follows is not what the run would have been"
             );
         }
-        From::Again => tell!("there is no checkpoint: the run begins again at its first frame"),
+        From::Again => tell!("there is no checkpoint: it begins again at its first frame"),
         _ => {}
     }
     session::run(experiment, &directory, lock, &from)

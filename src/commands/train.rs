@@ -8,7 +8,7 @@ use super::session;
 use crate::{
     cli::TrainArgs,
     config,
-    experiment::{self, Experiment, gigabytes},
+    experiment::{self, Experiment, amount},
     failure::{Failure, Outcome},
     run_dir::{self, RunDirectory},
 };
@@ -57,7 +57,7 @@ fn describe(experiment: &Experiment) {
         spec.observation,
         spec.actions,
         learner.online.variables().count(),
-        gigabytes(experiment.replay_bytes),
+        amount(experiment.replay_bytes),
         crate::device::name(experiment.device),
     );
     say!("{}", experiment.config.to_toml().trim_end());

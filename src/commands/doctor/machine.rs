@@ -12,7 +12,7 @@ use super::finding::Finding;
 use crate::{
     cuda::{self, CudaLibrary},
     device, disk,
-    experiment::{available_memory, gigabytes},
+    experiment::{amount, available_memory},
 };
 
 /// All of it.
@@ -108,12 +108,12 @@ fn dataset(dataset: DatasetName) -> Finding {
 }
 
 fn memory() -> Finding {
-    let free = available_memory().map_or_else(|| "unknown".to_owned(), gigabytes);
+    let free = available_memory().map_or_else(|| "unknown".to_owned(), amount);
     Finding::ok("memory", format!("{free} free (a replay of 1M Atari frames takes 7.1 GB)"))
 }
 
 fn disk() -> Finding {
-    let text = |free: u64| format!("{} free for runs below this folder", gigabytes(free));
+    let text = |free: u64| format!("{} free for runs below this folder", amount(free));
     Finding::of("disk", disk::free(Path::new(".")).map(text))
 }
 

@@ -9,7 +9,7 @@ use crate::{
     commands::needs::Checkpoints,
     config::Config,
     device, disk,
-    experiment::{self, Experiment, available_memory, gigabytes},
+    experiment::{self, Experiment, amount, available_memory},
 };
 
 /// Builds everything, as a run would, and compares what it takes with what is there.
@@ -44,14 +44,14 @@ fn inputs(experiment: &Experiment) -> Option<Finding> {
 }
 
 fn replay(needed: u64, available: Option<u64>) -> Finding {
-    let needs = format!("{} of memory when full", gigabytes(needed));
+    let needs = format!("{} of memory when full", amount(needed));
     match available {
         Some(free) if needed > free => {
-            let free = gigabytes(free);
+            let free = amount(free);
             let what = "lower agent.replay_capacity, or end what else takes memory";
             Finding::failed("replay", format!("{needs}, {free} are free: {what}"))
         }
-        Some(free) => Finding::ok("replay", format!("{needs}, {} are free", gigabytes(free))),
+        Some(free) => Finding::ok("replay", format!("{needs}, {} are free", amount(free))),
         None => Finding::note("replay", format!("{needs}; how much is free is unknown")),
     }
 }
@@ -60,9 +60,9 @@ fn checkpoints(need: Checkpoints, free: u64) -> Finding {
     let (usual, most) = (need.usual(), need.most());
     let text = format!(
         "about {} of disk for checkpoints and at most {}, {} are free",
-        gigabytes(usual),
-        gigabytes(most),
-        gigabytes(free)
+        amount(usual),
+        amount(most),
+        amount(free)
     );
     let advice =
         "free some, lower checkpoint.keep or agent.replay_capacity, or set checkpoint.replay=false";

@@ -14,7 +14,7 @@ use crate::{
     commands::resume::stored_config,
     config::Options,
     disk,
-    experiment::gigabytes,
+    experiment::amount,
     failed_update,
     failure::{Failure, Outcome},
     run_dir::{RunDirectory, State, Status},
@@ -124,7 +124,7 @@ fn damaged(run: &RunDirectory) -> Option<Finding> {
     let all = checkpoint::list_damaged(&run.checkpoints());
     let names: Vec<String> = all.iter().map(|path| path.display().to_string()).collect();
     let bytes = all.iter().map(|path| disk::used(path)).sum();
-    let text = format!("damaged and set aside: {} ({})", names.join(", "), gigabytes(bytes));
+    let text = format!("damaged and set aside: {} ({})", names.join(", "), amount(bytes));
     (!all.is_empty())
         .then(|| Finding::note("checkpoint", format!("{text}; remove what is of no use")))
 }
@@ -136,7 +136,7 @@ fn whole(path: &Path) -> Result<String, String> {
         Some(mut replay) => {
             let read = io::copy(&mut replay, &mut io::sink());
             let failed = |error| format!("checkpoint {}: replay.zst: {error}", path.display());
-            format!("with a replay of {}", gigabytes(read.map_err(failed)?))
+            format!("with a replay of {}", amount(read.map_err(failed)?))
         }
     };
     let (updates, frames) = (loaded.clock.updates, loaded.clock.frames);
@@ -247,7 +247,7 @@ fn leftovers(run: &RunDirectory, is_live: bool) -> Option<Finding> {
     }
     let (bytes, names) = (all.iter().map(|path| disk::used(path)).sum(), all.iter());
     let names: Vec<String> = names.map(|path| path.display().to_string()).collect();
-    let text = format!("{} of writers that were killed: {}", gigabytes(bytes), names.join(", "));
+    let text = format!("{} of writers that were killed: {}", amount(bytes), names.join(", "));
     Some(Finding::note(
         "leftovers",
         format!("{text}; remove them, or let the next checkpoint do it"),
@@ -264,8 +264,7 @@ fn space(run: &RunDirectory) -> Finding {
 }
 
 fn enough(newest: u64, free: u64) -> Finding {
-    let text =
-        format!("{} free, the newest checkpoint takes {}", gigabytes(free), gigabytes(newest));
+    let text = format!("{} free, the newest checkpoint takes {}", amount(free), amount(newest));
     if free < newest {
         let advice = "free some, lower checkpoint.keep, or go on with checkpoint.replay=false";
         return Finding::failed(

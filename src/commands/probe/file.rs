@@ -91,6 +91,11 @@ fn check_numbers(read: &Transitions) -> Result<(), String> {
             ));
         }
     }
+    let outside = read.discount_t.lt(0.0).logical_or(&read.discount_t.gt(1.0));
+    if let Some(index) = first(&outside) {
+        let number = read.discount_t.double_value(&[index]);
+        return Err(format!("`discount_t` of transition {index} is {number}, expected 0 to 1"));
+    }
     Ok(())
 }
 

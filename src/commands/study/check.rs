@@ -7,7 +7,7 @@ use crate::{
     commands::{needs::Checkpoints, session::idleness},
     config::Config,
     disk,
-    experiment::{Experiment, gigabytes},
+    experiment::{Experiment, amount},
     failure::{Failure, Outcome},
     study::{Plan, PlannedRun, RunState},
 };
@@ -80,15 +80,14 @@ pub fn describe(asked: &Asked, plan: &Plan, needs: Needs, at_once: Option<usize>
         say!("{}  {} frames{state}", run.name(), run.config.run.budget_frames);
     }
     let memory = at_once.map_or_else(
-        || format!("{} of memory for each replay", gigabytes(needs.memory)),
+        || format!("{} of memory for each replay", amount(needs.memory)),
         |count| {
-            let memory = gigabytes(needs.memory * count as u64);
+            let memory = amount(needs.memory * count as u64);
             format!("{memory} of memory for replays, {count} at a time")
         },
     );
-    let disk = gigabytes(needs.disk);
-    let free =
-        disk::free(Path::new(".")).map(|free| format!(", {} are free here", gigabytes(free)));
+    let disk = amount(needs.disk);
+    let free = disk::free(Path::new(".")).map(|free| format!(", {} are free here", amount(free)));
     say!(
         "in all: {} runs, {} frames; {memory}; about {disk} of disk for checkpoints{}",
         plan.runs.len(),
