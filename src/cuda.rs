@@ -27,7 +27,7 @@ static FOUND: OnceLock<CudaLibrary> = OnceLock::new();
 /// and later, 1e-3 from f32), unless `NVIDIA_TF32_OVERRIDE` says otherwise.
 pub fn load() {
     if std::env::var_os("NVIDIA_TF32_OVERRIDE").is_none() {
-        // SAFETY: `load` is the first thing a program does; no other thread reads the environment.
+        // SAFETY: `load` is the first thing a program does; the one thread there may be waits for signals.
         unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "0") };
     }
     let _ = FOUND.set(find_and_load());

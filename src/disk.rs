@@ -1,6 +1,9 @@
-//! Room on a file system.
+//! Room on a file system, and what lies there.
 
-use std::{fs, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 /// Bytes that this user may still write where a file or folder lies.
 pub fn free(path: &Path) -> Result<u64, String> {
@@ -17,6 +20,31 @@ pub fn used(path: &Path) -> u64 {
     }
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     entries.map(|entry| used(&entry.path())).sum()
+}
+
+/// All files below a folder, by their paths from there.
+pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let (mut found, mut folders) = (Vec::new(), vec![PathBuf::new()]);
+    while let Some(below) = folders.pop() {
+        for entry in fs::read_dir(folder.join(&below))? {
+            let entry = entry?;
+            let path = below.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                folders.push(path);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Moves a file from one folder to another of the same file system, under the same path, in the place of one that is there.
+pub fn move_into(from: &Path, to: &Path, path: &Path) -> io::Result<()> {
+    let place = to.join(path);
+    fs::create_dir_all(place.parent().unwrap_or(to))?;
+    fs::rename(from.join(path), place)
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use crate::{
 };
 
 const PAGE: &str = "index.html";
+const TENSORBOARD: &str = "tensorboard";
 
 /// A part of the page: a figure or a table under its title.
 struct Section {
@@ -46,7 +47,8 @@ pub fn write(
     results: &Results<'_>,
     folder: &Path,
 ) -> Outcome<PathBuf> {
-    shelf::replace(folder, |folder| write_all(file, scale, results, folder))?;
+    let old = Path::new(TENSORBOARD);
+    shelf::replace(folder, old, |folder| write_all(file, scale, results, folder))?;
     Ok(folder.join(PAGE))
 }
 
@@ -57,17 +59,14 @@ fn write_all(file: &StudyFile, scale: &str, results: &Results<'_>, folder: &Path
     }
     sections.extend(videos::section(results, folder)?);
     sections.push(settings::section(file, results));
-    tensorboard::write(file, results, &drawn, &folder.join("tensorboard"))?;
+    tensorboard::write(file, results, &drawn, &folder.join(TENSORBOARD))?;
     write_whole(&folder.join(PAGE), page::html(file, scale, results, &sections).as_bytes())
 }
 
 /// An error if there is something in the folder, and it is no report that may be written anew.
 pub fn check_is_ours(folder: &Path) -> Outcome {
-    let is_empty = fs::read_dir(folder).map_or(true, |mut entries| {
-        entries.all(|entry| entry.is_ok_and(|it| shelf::is_aside(&it)))
-    });
     let page = fs::read_to_string(folder.join(PAGE)).unwrap_or_default();
-    if is_empty || page.contains(page::GENERATOR) {
+    if page.contains(page::GENERATOR) || !shelf::is_foreign(folder) {
         return Ok(());
     }
     Err(Failure::Input(format!(

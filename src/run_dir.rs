@@ -74,7 +74,7 @@ pub struct Provenance {
 }
 
 /// The file that whoever works on a folder holds.
-const LOCK: &str = ".lock";
+pub const LOCK: &str = ".lock";
 
 /// Holds a folder for as long as it lives.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Signals that ask the program to stop.
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Once, atomic::AtomicBool},
     thread,
 };
 
@@ -17,6 +17,11 @@ use crate::failure::{Failure, Outcome};
 /// this program was started with blocked come too. Programs that are started inherit what is kept from the thread that
 /// starts them. Where there can be no such thread, all stays as it was.
 pub fn keep_from_computing() {
+    static KEPT: Once = Once::new();
+    KEPT.call_once(keep);
+}
+
+fn keep() {
     let kept = SigSet::from_iter([
         Signal::SIGINT,
         Signal::SIGTERM,
@@ -42,6 +47,7 @@ pub fn keep_from_computing() {
 /// SIGHUP, unless it is ignored as under `nohup`. A SIGINT after that ends the process at once; a second of the
 /// others does not, since schedulers send one to every process of a job and `train --seeds` passes its own on.
 pub fn stop() -> Outcome<Arc<AtomicBool>> {
+    keep_from_computing();
     let stop = Arc::new(AtomicBool::new(false));
     let failed = |error| Failure::while_doing("cannot watch for signals", error);
     flag::register_conditional_shutdown(SIGINT, 1, Arc::clone(&stop)).map_err(failed)?;

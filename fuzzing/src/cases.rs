@@ -145,7 +145,8 @@ impl Surface {
         let mut alone = Command::new(tests);
         alone.args(["--exact", test, "--include-ignored"]);
         let ran = alone.env("FUZZ_CASE", format!("{} {case}", self.name)).output();
-        ran.is_ok_and(|ran| ran.status.success())
+        let has_passed = |out: &[u8]| String::from_utf8_lossy(out).contains("1 passed");
+        ran.is_ok_and(|ran| ran.status.success() && has_passed(&ran.stdout))
     }
 
     /// What the reader says, and how much memory it takes.

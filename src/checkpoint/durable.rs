@@ -2,12 +2,14 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs::{self, File, FileType},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
+
+use rustix::io::Errno;
 
 /// What the files of a folder looked like when they were synced last.
 #[derive(Clone, Debug, Default)]
@@ -16,65 +18,93 @@ pub struct Durable(Arc<Mutex<HashMap<PathBuf, Looks>>>);
 /// When a file was changed, and its length.
 type Looks = (SystemTime, u64);
 
+/// Folders of a run that hold what it measured, beside the tables and event files in its own.
+const FOLDERS: [&str; 2] = ["figures", "media"];
+
 impl Durable {
-    /// Syncs all files below `folder`, and the folders themselves, that have changed since; not what lies in `except`.
-    /// An error names the file.
-    pub fn sync(&self, folder: &Path, except: &Path) -> Result<(), String> {
+    /// Syncs what a run has measured and has changed since: its tables, event files, figures and films. An error, which
+    /// names the file, if the system could not write what it was given; what cannot be opened or synced at all is left.
+    pub fn sync(&self, run: &Path) -> Result<(), String> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut folders = vec![folder.to_owned()];
-        while let Some(below) = folders.pop() {
-            let named = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
-            for entry in fs::read_dir(&below).map_err(|error| named(&below, error))? {
-                let path = entry.map_err(|error| named(&below, error))?.path();
-                if path.is_dir() {
-                    if path != except {
-                        folders.push(path);
-                    }
-                } else {
-                    sync(&path, &mut known).map_err(|error| named(&path, error))?;
+        let is_measured = |name: &str| {
+            ["metrics.csv", "metrics.jsonl"].contains(&name)
+                || name.starts_with("events.out.tfevents.")
+        };
+        for (path, kind) in entries(run) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if kind.is_file() && is_measured(&name) {
+                sync(&path, &mut known)?;
+            }
+        }
+        let mut folders: Vec<PathBuf> = FOLDERS.iter().map(|name| run.join(name)).collect();
+        while let Some(folder) = folders.pop() {
+            for (path, kind) in entries(&folder) {
+                if kind.is_dir() {
+                    folders.push(path);
+                } else if kind.is_file() {
+                    sync(&path, &mut known)?;
                 }
             }
-            sync(&below, &mut known).map_err(|error| named(&below, error))?;
+            sync(&folder, &mut known)?;
         }
-        Ok(())
+        sync(run, &mut known)
     }
 }
 
-/// A file that goes meanwhile needs none.
-fn sync(path: &Path, known: &mut HashMap<PathBuf, Looks>) -> io::Result<()> {
-    match sync_if_changed(path, known) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        synced => synced,
+/// What lies in a folder that can be read, links as links.
+fn entries(folder: &Path) -> impl Iterator<Item = (PathBuf, FileType)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some((entry.path(), entry.file_type().ok()?)))
+}
+
+/// What has gone meanwhile needs none.
+fn sync(path: &Path, known: &mut HashMap<PathBuf, Looks>) -> Result<(), String> {
+    let looked = fs::metadata(path).and_then(|found| Ok((found.modified()?, found.len())));
+    let Ok(looks) = looked else { return Ok(()) };
+    if known.get(path) == Some(&looks) {
+        return Ok(());
+    }
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    match synced {
+        Err(error) if is_loss(&error) => Err(format!("{}: {error}", path.display())),
+        Err(_) => Ok(()),
+        Ok(()) => {
+            known.insert(path.to_owned(), looks);
+            Ok(())
+        }
     }
 }
 
-fn sync_if_changed(path: &Path, known: &mut HashMap<PathBuf, Looks>) -> io::Result<()> {
-    let found = fs::metadata(path)?;
-    let looks = (found.modified()?, found.len());
-    if known.get(path) != Some(&looks) {
-        File::open(path)?.sync_all()?;
-        known.insert(path.to_owned(), looks);
-    }
-    Ok(())
+/// True if what was written did not get to the disk; others say that a file system has no such thing, or a file no
+/// such owner.
+fn is_loss(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| [Errno::IO, Errno::NOSPC, Errno::DQUOT].contains(&errno))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{os::unix::fs::symlink, process::Command};
+
     use super::*;
 
     #[test]
-    fn what_has_changed_is_synced_and_what_is_left_out_is_not() {
+    fn what_a_run_measured_and_has_changed_is_synced() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let at = |path: &str| folder.path().join(path);
-        for path in ["figures/a", "checkpoints/7"] {
+        for path in ["figures/a", "checkpoints/7", "mine"] {
             fs::create_dir_all(at(path)).expect("writable");
         }
-        for path in ["metrics.csv", "figures/a/1.csv", "checkpoints/7/replay"] {
+        for path in ["metrics.csv", "figures/a/1.csv", "checkpoints/7/replay", "mine/x", ".swp"] {
             fs::write(at(path), "1").expect("writable");
         }
+        // Neither followed nor opened: the first would never end, the second never begin.
+        symlink(".", at("figures/again")).expect("a link");
+        let fifo = Command::new("mkfifo").arg(at("figures/pipe")).status();
+        assert!(fifo.expect("a shell's tool").success());
         let durable = Durable::default();
         let sync = || {
-            durable.sync(folder.path(), &at("checkpoints")).expect("synced");
+            durable.sync(folder.path()).expect("synced");
             durable.0.lock().expect("no panic").clone()
         };
         let first = sync();
@@ -89,8 +119,10 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_has_gone_is_an_error_that_names_it() {
-        let error = Durable::default().sync(Path::new("/no/run"), Path::new("x"));
-        assert!(error.is_err_and(|error| error.starts_with("/no/run: ")));
+    fn what_is_not_there_or_cannot_be_synced_is_left_and_what_is_lost_is_not() {
+        assert_eq!(Durable::default().sync(Path::new("/no/run")), Ok(()));
+        let of = |errno: Errno| is_loss(&io::Error::from(errno));
+        assert!([Errno::IO, Errno::NOSPC, Errno::DQUOT].into_iter().all(of));
+        assert!(![Errno::INVAL, Errno::ACCESS, Errno::STALE, Errno::ROFS].into_iter().any(of));
     }
 }

@@ -46,7 +46,7 @@ impl Writer {
         let (aside, names) = written.map_err(|error| given_up(&folder, &name, &error))?;
         let (run, durable) = (self.run.clone(), self.durable.clone());
         let finish = move || {
-            let synced = run.map_or(Ok(()), |run| durable.sync(&run, &folder));
+            let synced = run.map_or(Ok(()), |run| durable.sync(&run));
             synced
                 .and_then(|()| finish(&folder, &name, &aside, &names, keep))
                 .map_err(|error| given_up(&folder, &name, &error))

@@ -178,28 +178,32 @@ impl Series<'_> {
             }
             report.add(loaded.clock, metrics);
         }
-        self.outputs.replace_former()?;
-        match skipped.as_slice() {
-            [] => Ok(()),
-            some => Err(Failure::Input(format!(
-                "{} of {} checkpoints are not measured: {}",
-                some.len(),
-                paths.len(),
-                some.join("; ")
-            ))),
+        if skipped.is_empty() {
+            return self.outputs.replace_former();
         }
+        Err(Failure::Input(format!(
+            "{} of {} checkpoints are not measured: {}{}",
+            skipped.len(),
+            paths.len(),
+            skipped.join("; "),
+            self.beside_former().unwrap_or_default()
+        )))
     }
 
     /// What is said where a signal ended it.
     fn stopped(&self, whole: usize, count: usize) -> String {
-        let text = format!("stopped: all probes have measured {whole} of {count} checkpoints");
-        match self.outputs.aside() {
-            Some(folder) => format!(
-                "{text}; what they measured lies in {}, what an earlier call measured is as it was",
-                folder.display()
-            ),
-            None => format!("{text}; what they measured is kept"),
-        }
+        let kept = self.beside_former();
+        let kept = kept.unwrap_or_else(|| "; what they measured is kept".to_owned());
+        format!("stopped: all probes have measured {whole} of {count} checkpoints{kept}")
+    }
+
+    /// Where new measurements lie that have not taken the place of an earlier call's.
+    fn beside_former(&self) -> Option<String> {
+        let folder = self.outputs.aside()?;
+        Some(format!(
+            "; what an earlier call measured is as it was, and what was measured again lies in {}",
+            folder.display()
+        ))
     }
 
     /// All probes on the checkpoint that is loaded.

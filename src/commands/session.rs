@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pliant_core::{
-    clock::Clock,
+    clock::{Clock, Every},
     error::{Error, Result},
     metrics::Metrics,
     sink::Sink,
@@ -143,9 +143,12 @@ pub fn idleness(experiment: &Experiment) -> Vec<String> {
         )
     });
     let once = experiment.probes.once_within(frames, updates).map(|(label, every)| {
+        let most = match every {
+            Every::Frames(_) => format!("is {frames}"),
+            Every::Updates(_) => format!("allows at most {updates} updates"),
+        };
         format!(
-            "{label} will measure once, at the beginning: it measures every {every}, and `run.budget_frames` allows at \
-             most {updates} updates"
+            "{label} will measure once, at the beginning: it measures every {every}, and `run.budget_frames` {most}"
         )
     });
     let period = experiment.agent.target_period_updates();

@@ -51,7 +51,9 @@ impl Asked {
         let scale = scale(&file, args.scale.as_deref()).map_err(Failure::Input)?;
         let default = || PathBuf::from("studies").join(format!("{}-{scale}", file.study.name));
         let folder = StudyFolder::at(args.out.clone().unwrap_or_else(default));
-        let extent = Extent { scale, seeds: args.seeds.clone(), set: args.set.clone() };
+        let begun = folder.stored().ok().flatten().map(|stored| stored.extent());
+        let begun = begun.filter(|begun| begun.scale == scale).and_then(|begun| begun.seeds);
+        let extent = Extent { scale, seeds: args.seeds.clone().or(begun), set: args.set.clone() };
         Ok(Self { file, text, extent, folder })
     }
 
@@ -72,8 +74,9 @@ impl Asked {
         })?;
         let source = path.join("study.json").display().to_string();
         let file = StudyFile::parse(&source, &stored.file).map_err(Failure::Input)?;
-        let seeds = args.seeds.clone().or(stored.extent.seeds);
-        Ok(Self { file, text: stored.file, extent: Extent { seeds, ..stored.extent }, folder })
+        let extent = stored.extent();
+        let seeds = args.seeds.clone().or(extent.seeds);
+        Ok(Self { file, text: stored.file, extent: Extent { seeds, ..extent }, folder })
     }
 
     fn plan(&self, plugins: &Plugins) -> Outcome<Plan> {

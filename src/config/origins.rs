@@ -28,9 +28,25 @@ impl Origins {
     pub fn locate(&self, error: &str) -> String {
         let path = setting(error).unwrap_or_default();
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        let layer = self.0.iter().rev().find(|layer| sets(layer, &path));
+        let layer = match path.as_slice() {
+            // A layer that adds to a list repeats what stands in it.
+            [list @ ("interventions" | "probes"), index, ..] => self.first_of_item(list, index),
+            _ => self.0.iter().rev().find(|layer| sets(layer, &path)),
+        };
         layer
             .map_or_else(|| error.to_owned(), |layer| format!("{}: {error}", layer.place_of(&path)))
+    }
+}
+
+impl Origins {
+    /// The lowest of the layers from which on down a list's item is what it is at last.
+    fn first_of_item(&self, list: &str, index: &str) -> Option<&Layer> {
+        let index: usize = index.parse().ok()?;
+        let with_list = self.0.iter().rev().filter(|layer| layer.table.contains_key(list));
+        let mut items = with_list.map(|layer| (layer, layer.table[list].get(index)));
+        let (top, item) = items.next()?;
+        let same = items.take_while(|(_, below)| item.is_some() && *below == item);
+        same.last().map(|(layer, _)| layer).or_else(|| item.map(|_| top))
     }
 }
 
@@ -95,6 +111,22 @@ mod tests {
             Layer::assignment("--set", "agent.batch_size=0").expect("TOML"),
         ];
         let origins = Origins::of(&layers);
+        let (list, one) = ("[[probes]]\nkind = \"x\"\n", "[[probes]]\nkind = \"units\"\n");
+        let layer = |source: &str, text: &str| Layer::parse(source, text).expect("TOML");
+        let lists = [
+            layer("low.toml", one),
+            layer("f.toml", &format!("[run]\nseed = 1\n{list}")),
+            layer("--probe units", &format!("{list}{one}")),
+        ];
+        let of_lists = Origins::of(&lists);
+        assert_eq!(
+            of_lists.locate("probes[0]: probe `x`: `tau` is -1"),
+            "f.toml, line 3: probes[0]: probe `x`: `tau` is -1"
+        );
+        assert_eq!(
+            of_lists.locate("probes[1]: probe `units`: `tau` is -1"),
+            "--probe units, line 3: probes[1]: probe `units`: `tau` is -1"
+        );
         for (error, place) in [
             ("agent `double_dqn`: `discount` is 1.5", "f.toml, line 2: "),
             ("agent `double_dqn`: `batch_size` is 0", "--set agent.batch_size=0: "),

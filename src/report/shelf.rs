@@ -7,8 +7,9 @@ use std::{
 };
 
 use crate::{
+    disk,
     failure::{Failure, Outcome},
-    run_dir::write_whole,
+    run_dir::{LOCK, lock, write_whole},
 };
 
 /// Where a report is written before it takes the place of the last one.
@@ -17,56 +18,50 @@ const ASIDE: &str = ".new";
 /// What the last report brought, a path on each line.
 const FILES: &str = ".files";
 
-/// True of a report that was not finished.
-pub fn is_aside(entry: &fs::DirEntry) -> bool {
-    entry.file_name() == ASIDE
+/// True if a folder has something in it that is neither a report's nor ours.
+pub fn is_foreign(folder: &Path) -> bool {
+    let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_begun = [ASIDE, FILES].iter().any(|name| folder.join(name).exists());
+    !is_begun && entries.any(|entry| entry.file_name() != LOCK)
 }
 
-/// Has a report written, in the place of the one that is there. One that cannot be written leaves that as it is.
-pub fn replace(folder: &Path, write: impl FnOnce(&Path) -> Outcome) -> Outcome {
+/// Has a report written, in the place of the one that is there. One that cannot be written leaves that as it is. `old`: what
+/// one of a version that wrote no list may have left.
+pub fn replace(folder: &Path, old: &Path, write: impl FnOnce(&Path) -> Outcome) -> Outcome {
     let failed = |error: io::Error| {
         Failure::Run(format!("cannot write report {}: {error}", folder.display()))
     };
+    fs::create_dir_all(folder).map_err(failed)?;
+    let _lock = lock(folder, "report folder", "writing it")?;
     let aside = folder.join(ASIDE);
-    let clear = || match fs::remove_dir_all(&aside) {
+    let clear = |path: &Path| match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
         _ => Ok(()),
     };
-    clear()?;
-    fs::create_dir_all(&aside).map_err(failed)?;
+    clear(&aside)?;
+    fs::create_dir(&aside).map_err(failed)?;
     if let Err(failure) = write(&aside) {
-        let _ = clear();
+        let _ = clear(&aside);
         return Err(failure);
     }
-    let brought = files(&aside).map_err(failed)?;
-    let last = fs::read_to_string(folder.join(FILES)).unwrap_or_default();
-    let gone = last
-        .lines()
-        .map(Path::new)
-        .filter(|path| is_below(path) && !brought.iter().any(|it| it == path));
-    gone.for_each(|path| remove(folder, path));
-    brought.iter().try_for_each(|path| shelve(&aside, folder, path)).map_err(failed)?;
-    let list: Vec<String> = brought.iter().map(|path| path.display().to_string()).collect();
-    write_whole(&folder.join(FILES), (list.join("\n") + "\n").as_bytes())?;
-    clear()
+    let brought = disk::files(&aside).map_err(failed)?;
+    let last = fs::read_to_string(folder.join(FILES));
+    if last.is_err() {
+        clear(&folder.join(old))?;
+    }
+    let last: Vec<PathBuf> = last.unwrap_or_default().lines().map(PathBuf::from).collect();
+    // Until the end both are there: whoever is cut off between has them on the list.
+    list(folder, last.iter().chain(&brought))?;
+    brought.iter().try_for_each(|path| disk::move_into(&aside, folder, path)).map_err(failed)?;
+    let is_gone = |path: &&PathBuf| is_below(path) && !brought.contains(path);
+    last.iter().filter(is_gone).for_each(|path| remove(folder, path));
+    list(folder, brought.iter())?;
+    clear(&aside)
 }
 
-/// All files below a folder, by their paths from there.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let (mut found, mut folders) = (Vec::new(), vec![PathBuf::new()]);
-    while let Some(below) = folders.pop() {
-        for entry in fs::read_dir(folder.join(&below))? {
-            let entry = entry?;
-            let path = below.join(entry.file_name());
-            if entry.file_type()?.is_dir() {
-                folders.push(path);
-            } else {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
+fn list<'a>(folder: &Path, paths: impl Iterator<Item = &'a PathBuf>) -> Outcome {
+    let text: String = paths.map(|path| format!("{}\n", path.display())).collect();
+    write_whole(&folder.join(FILES), text.as_bytes())
 }
 
 fn is_below(path: &Path) -> bool {
@@ -83,12 +78,6 @@ fn remove(folder: &Path, path: &Path) {
             }
         }
     }
-}
-
-fn shelve(aside: &Path, folder: &Path, path: &Path) -> io::Result<()> {
-    let place = folder.join(path);
-    fs::create_dir_all(place.parent().unwrap_or(folder))?;
-    fs::rename(aside.join(path), place)
 }
 
 #[cfg(test)]
@@ -110,32 +99,63 @@ mod tests {
     fn a_report_takes_the_place_of_the_last_one_and_of_nothing_else() {
         let parent = tempfile::tempdir().expect("a temporary folder");
         let folder = parent.path().join("report");
-        replace(&folder, write(&["a.csv", "b.svg", "x/y/z"], "1")).expect("written");
+        replace(&folder, Path::new("x"), write(&["a.csv", "b.svg", "x/y/z"], "1"))
+            .expect("written");
         fs::write(folder.join("mine"), "m").expect("writable");
         fs::write(folder.join("x/mine"), "m").expect("writable");
         fs::write(parent.path().join("beside"), "m").expect("writable");
-        replace(&folder, write(&["a.csv", "c.svg"], "2")).expect("written");
-        let there: Vec<_> = files(&folder).expect("readable");
-        let names = [".files", "a.csv", "c.svg", "mine", "x/mine"];
+        replace(&folder, Path::new("x"), write(&["a.csv", "c.svg"], "2")).expect("written");
+        let there: Vec<_> = disk::files(&folder).expect("readable");
+        let names = [".files", ".lock", "a.csv", "c.svg", "mine", "x/mine"];
         assert_eq!(there, names.map(PathBuf::from));
         assert_eq!(fs::read_to_string(folder.join("a.csv")).expect("there"), "2");
         assert!(!folder.join("x/y").exists());
         // Not out of the folder, whatever the list says.
         fs::write(folder.join(FILES), "../beside\n/etc/no\nmine/../../beside\n").expect("writable");
-        replace(&folder, write(&["a.csv"], "3")).expect("written");
+        replace(&folder, Path::new("x"), write(&["a.csv"], "3")).expect("written");
         assert!(parent.path().join("beside").exists());
+    }
+
+    /// One that was cut off while it took the place of the last, and one of a version that kept no list.
+    #[test]
+    fn what_others_left_behind_goes_too() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = |path: &str| folder.path().join(path);
+        fs::create_dir_all(at("x")).expect("writable");
+        fs::write(at("x/events.1"), "0").expect("writable");
+        fs::write(at("index.html"), "0").expect("writable");
+        replace(folder.path(), Path::new("x"), write(&["index.html", "x/events.2"], "1"))
+            .expect("written");
+        assert!(!at("x/events.1").exists() && at("x/events.2").exists());
+        list(folder.path(), ["index.html", "x/events.2", "x/events.3"].map(PathBuf::from).iter())
+            .expect("written");
+        fs::write(at("x/events.3"), "cut off").expect("writable");
+        assert!(!is_foreign(folder.path()));
+        replace(folder.path(), Path::new("x"), write(&["index.html", "x/events.4"], "1"))
+            .expect("written");
+        let names = [".files", ".lock", "index.html", "x/events.4"].map(PathBuf::from);
+        assert_eq!(disk::files(folder.path()).expect("readable"), names);
+    }
+
+    #[test]
+    fn one_report_is_written_at_a_time() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let second = |_: &Path| replace(folder.path(), Path::new("x"), write(&["a"], "2"));
+        let error = replace(folder.path(), Path::new("x"), second).expect_err("held").to_string();
+        assert!(error.contains("is writing it"), "{error}");
     }
 
     #[test]
     fn a_report_that_cannot_be_written_leaves_the_last_one() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        replace(folder.path(), write(&["a.csv"], "1")).expect("written");
+        replace(folder.path(), Path::new("x"), write(&["a.csv"], "1")).expect("written");
         let fails = |aside: &Path| {
             fs::write(aside.join("a.csv"), "2").expect("writable");
             Err(Failure::Run("no".to_owned()))
         };
-        assert!(replace(folder.path(), fails).is_err());
+        assert!(replace(folder.path(), Path::new("x"), fails).is_err());
         assert_eq!(fs::read_to_string(folder.path().join("a.csv")).expect("there"), "1");
-        assert_eq!(files(folder.path()).expect("readable"), [".files", "a.csv"].map(PathBuf::from));
+        let names = [".files", ".lock", "a.csv"].map(PathBuf::from);
+        assert_eq!(disk::files(folder.path()).expect("readable"), names);
     }
 }

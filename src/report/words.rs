@@ -39,7 +39,8 @@ pub(super) fn shown(estimate: &Estimate) -> String {
 /// What the intervals of a figure or table are, where no number is of more seeds than these.
 pub(super) fn of_intervals(seeds: usize) -> &'static str {
     match seeds {
-        0 | 1 => "one seed, hence without an interval",
+        0 => "nothing was measured",
+        1 => "one seed, hence without an interval",
         2 => {
             "intervals are 95 % bootstrap intervals of the mean, which of two seeds are the two themselves and say nothing \
              of others"

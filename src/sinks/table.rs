@@ -119,7 +119,12 @@ fn kept_rows<'a, F: Format>(
                 rows_left -= 1;
             }
             Some(_) => break,
-            None if !is_kept_later::<F>(&rows[end + length..], (frames, rows_left)) => break,
+            // The end of what stays, if nothing that is to stay is missing; of a finished run all stays.
+            None if (rows_left == 0 || rows_left > MOST_ROWS)
+                && !is_kept_later::<F>(&rows[end + length..], (frames, rows_left)) =>
+            {
+                break;
+            }
             None => {
                 let line = 1
                     + header.len().min(1)
@@ -134,6 +139,9 @@ fn kept_rows<'a, F: Format>(
     }
     Ok(&rows[..end])
 }
+
+/// No step has so many rows: all are to stay.
+const MOST_ROWS: u64 = u64::MAX / 2;
 
 /// True if a row further on is to stay.
 fn is_kept_later<F: Format>(rows: &[u8], (frames, rows_left): (u64, u64)) -> bool {

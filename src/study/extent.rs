@@ -1,13 +1,10 @@
 //! How large a study was asked for.
 
-use serde::{Deserialize, Serialize};
-
 use super::file::StudyFile;
 use crate::engine::Seeds;
 
 /// One of a study's scales, and what the command line lays over it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
     /// The name of the scale.
     pub scale: String,

@@ -21,6 +21,7 @@ use super::{
     plan::{Plan, PlannedRun, differences},
 };
 use crate::{
+    engine::Seeds,
     failure::{Failure, Outcome},
     run_dir::{Lock, RunDirectory, State, Status, lock, write_whole},
 };
@@ -33,18 +34,29 @@ const FILE: &str = "study.json";
 pub struct StudyFolder(PathBuf);
 
 /// What `study.json` holds.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stored {
     /// The study's file.
     pub file: String,
-    /// How much of it is run.
-    pub extent: Extent,
+    /// At which scale it is run.
+    scale: String,
+    /// The seeds that `--seeds` gave it.
+    #[serde(default)]
+    seeds: Option<Seeds>,
+    /// What `--set` laid over it.
+    set: Vec<String>,
     /// Every run's configuration, by its name.
     runs: BTreeMap<String, String>,
 }
 
 impl Stored {
+    /// How much of the study is run.
+    pub fn extent(&self) -> Extent {
+        let Self { scale, seeds, set, .. } = self.clone();
+        Extent { scale, seeds, set }
+    }
+
     /// The names of all runs.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.runs.keys().map(String::as_str)
@@ -105,7 +117,7 @@ impl StudyFolder {
     pub fn plan(&self, file: &str, extent: &Extent, plan: &Plan) -> Outcome<usize> {
         let (stored, runs) = (self.stored()?, configs(plan));
         if let Some(stored) = &stored {
-            self.check_unchanged(stored, &extent.scale, &runs)?;
+            self.check_unchanged(stored, extent, &runs)?;
         }
         let before = stored.as_ref().map_or(runs.len(), |stored| stored.runs.len());
         let added = runs.len().saturating_sub(before);
@@ -118,7 +130,8 @@ impl StudyFolder {
                 write_whole(&path, config.as_bytes())?;
             }
         }
-        let now = Stored { file: file.to_owned(), extent: extent.clone(), runs };
+        let Extent { scale, seeds, set } = extent.clone();
+        let now = Stored { file: file.to_owned(), scale, seeds, set, runs };
         if stored.as_ref() != Some(&now) {
             let json = serde_json::to_string_pretty(&now).expect("plain data");
             write_whole(&self.0.join(FILE), json.as_bytes())?;
@@ -128,24 +141,35 @@ impl StudyFolder {
 
     /// An error if [`StudyFolder::plan`] would refuse this one.
     pub fn check(&self, extent: &Extent, plan: &Plan) -> Outcome {
-        let check = |stored| self.check_unchanged(&stored, &extent.scale, &configs(plan));
+        let check = |stored| self.check_unchanged(&stored, extent, &configs(plan));
         self.stored()?.map_or(Ok(()), check)
     }
 
     fn check_unchanged(
         &self,
         stored: &Stored,
-        scale: &str,
+        extent: &Extent,
         runs: &BTreeMap<String, String>,
     ) -> Outcome {
+        let scale = &extent.scale;
         let changed = |what: String| {
             Err(Failure::Input(format!(
                 "study folder {}: the study has changed since it was begun: {what}; choose another folder with --out",
                 self.0.display()
             )))
         };
-        if stored.extent.scale != scale {
-            return changed(format!("its scale was `{}`, not `{scale}`", stored.extent.scale));
+        if stored.scale != *scale {
+            return changed(format!("its scale was `{}`, not `{scale}`", stored.scale));
+        }
+        if extent.seeds.is_some() && extent.seeds != stored.seeds {
+            let seed = |name: &String| name.rsplit_once("/seed").map(|(_, seed)| seed.to_owned());
+            let lost = stored.runs.keys().filter(|name| !runs.contains_key(*name)).find_map(seed);
+            if let Some(seed) = lost {
+                return Err(Failure::Input(format!(
+                    "--seeds: study folder {} has runs of seed {seed}, expected the seeds that it has among them",
+                    self.0.display()
+                )));
+            }
         }
         let difference = |(name, old): (&String, &String)| match runs.get(name) {
             None => Some(format!("run {name} is no longer part of it")),

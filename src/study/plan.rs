@@ -46,7 +46,7 @@ impl Plan {
             set.iter().find(|it| ["run.seed", "run.name"].iter().any(|own| it.starts_with(own)))
         {
             return Err(format!(
-                "--set {own}: a study's runs have the seeds of its scale, and names of their own"
+                "--set {own}: a study's runs have the seeds of its scale or of --seeds, and names of their own"
             ));
         }
         let seeds = extent.seeds(file)?;

@@ -235,17 +235,21 @@ fn what_was_measured_before_a_signal_is_kept() {
     let table = run.join("reprobe/plasticity.csv");
     let (former, events) = (fs::read(&table).expect("written"), reprobed_event_files(&run));
     let mut child = started(folder.path(), &["probe", "run", "--probe", probe]);
-    let aside = run.join("reprobe/unfinished/plasticity.csv");
+    let aside = run.join("reprobe/unfinished/plasticity/plasticity.csv");
     wait_until("a first checkpoint", || fs::read(&aside).is_ok_and(|it| it.len() > 100));
     signal(&child, "TERM");
     assert_eq!(child.wait().expect("it ends").code(), Some(1));
     assert!(former == fs::read(&table).expect("there") && aside.exists());
     assert_eq!(events, reprobed_event_files(&run));
+    // Nor does another probe's call touch them.
+    succeeds(folder.path(), &["probe", "run", "--probe", "norms:batch_size=64"]);
+    assert!(aside.exists());
     // One that is not takes their place.
     let short = "plasticity:targets=1,steps=2,observations=64,batch_size=64";
     succeeds(folder.path(), &["probe", "run", "--probe", short]);
     assert!(former != fs::read(&table).expect("there") && !aside.exists());
-    assert_eq!(reprobed_event_files(&run), ["plasticity"]);
+    assert_eq!(reprobed_event_files(&run), ["norms", "plasticity"]);
+    assert!(!run.join("reprobe/unfinished").exists());
 }
 
 #[test]

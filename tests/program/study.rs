@@ -93,7 +93,7 @@ fn every_run_is_made_once_and_is_the_run_that_it_would_be_alone() {
     let ran = pliant(folder.path(), &["study", "run", "small.toml", "--dry-run"]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert_eq!(ran.out.lines().count(), 10, "{}", ran.out);
-    assert!(ran.out.contains("in all: 8 runs, 4800 frames"), "{}", ran.out);
+    assert!(ran.out.contains("not finished: 8 runs, 4800 frames"), "{}", ran.out);
     assert!(!study.exists());
     succeeds(folder.path(), &["study", "run", "small.toml"]);
     let ran = pliant(folder.path(), &["study", "run", "small.toml", "--dry-run"]);
@@ -125,8 +125,19 @@ fn a_study_has_the_seeds_that_are_asked_for() {
     assert!(one.code == Some(0) && one.err.contains("4 of 4 runs to do"), "{}", one.err);
     let study = folder.path().join("studies/small-smoke");
     assert!(run_of(&study, "8/none/seed5").exists() && !run_of(&study, "8/none/seed0").exists());
-    refused(&run(&[&["small.toml"], &small[..]].concat()), &["seed5 is no longer part of it"]);
-    refused(&run(&["studies/small-smoke", "--seeds", "6", "--dry-run"]), &["no longer part of it"]);
+    // By its name it is the study that was begun.
+    let again = run(&[&["small.toml"], &small[..]].concat());
+    assert!(again.code == Some(0) && again.err.contains("0 of 4 runs to do"), "{}", again.err);
+    let words = ["--seeds", "has runs of seed 5"];
+    refused(&run(&["studies/small-smoke", "--seeds", "6", "--dry-run"]), &words);
+    // So it was remembered before there was --seeds.
+    let json = study.join("study.json");
+    let text = fs::read_to_string(&json).expect("written");
+    let seeds = "  \"seeds\": [\n    5\n  ],\n";
+    assert!(text.contains(seeds), "{text}");
+    fs::write(&json, text.replace(seeds, "")).expect("writable");
+    refused(&run(&["studies/small-smoke"]), &["seed5 is no longer part of it"]);
+    fs::write(&json, text).expect("writable");
     let more = run(&["studies/small-smoke", "--seeds", "5,2"]);
     assert!(more.err.contains("4 runs are new in this study"), "{}", more.err);
     let status = pliant(folder.path(), &["study", "status", "studies/small-smoke"]);

@@ -105,7 +105,8 @@ fn checkpoints(run: &RunDirectory) -> Vec<Finding> {
         return std::iter::once(Finding::note("checkpoints", text)).chain(damaged(run)).collect();
     }
     let looked: Vec<Result<String, String>> = all.iter().map(|path| whole(path)).collect();
-    let is_any_whole = looked.iter().any(Result::is_ok);
+    let is_any_foreign = all.iter().any(|path| checkpoint::is_of_another_version(path));
+    let is_any_whole = looked.iter().any(Result::is_ok) && !is_any_foreign;
     let advised = |path: &Path, error: String| match checkpoint::is_of_another_version(path) {
         true => error,
         false if is_any_whole => format!("{error}; pliant resume goes on from one that is whole"),

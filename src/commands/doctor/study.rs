@@ -8,7 +8,9 @@ use super::{
     finding::{Finding, Verdict},
     run,
 };
-use crate::{config::Options, failure::Outcome, study::StudyFolder};
+use crate::{
+    config::Options, engine::slurm::Queue, failure::Outcome, sinks::Progress, study::StudyFolder,
+};
 
 /// True of the folder of a study.
 pub(super) fn is_one(path: &Path) -> bool {
@@ -20,13 +22,26 @@ pub(super) fn findings(path: &Path, options: &Options, plugins: &Plugins) -> Out
     let folder = StudyFolder::at(path.to_owned());
     let stored = folder.stored()?;
     let names: Vec<&str> = stored.as_ref().map(|it| it.names().collect()).unwrap_or_default();
+    let queue = Queue::of(&folder.slurm()).unwrap_or_else(|failure| {
+        tell!("warning: what is queued is not known: {failure}");
+        None
+    });
+    let is_queued = |name: &str| queue.as_ref().is_some_and(|queue| queue.get(name).is_some());
     let (mut all, mut begun, mut well) = (Vec::new(), 0, 0);
+    let progress = Progress::over(names.len() as u64, "runs");
     for name in &names {
         let run = folder.run(name);
         if !run.is_dir() {
             continue;
         }
         begun += 1;
+        progress.advance(begun as u64);
+        if is_queued(name) {
+            progress.close();
+            let text = format!("{name}: is Slurm's, and not looked at before it is done with it");
+            all.push(Finding::note("run", text));
+            continue;
+        }
         let findings = run::findings(&run, options, plugins);
         let findings =
             findings.unwrap_or_else(|error| vec![Finding::failed("run", error.to_string())]);

@@ -11,12 +11,14 @@ use pliant_core::{error::Result, metrics::Metrics, sink::Sink};
 use crate::{
     checkpoint::Loaded,
     config::LogSection,
+    disk,
     failure::{Failure, Outcome},
+    run_dir::{LOCK, Lock, lock},
     sinks::{CsvSink, FigureSink, TensorBoardSink},
 };
 
 /// The sinks of each probe, opened with its first measurement. What an earlier call measured with a probe of that name
-/// is replaced when all checkpoints are measured; until then the new measurements lie in `reprobe/unfinished/`.
+/// is replaced when all checkpoints are measured; until then the new measurements lie in `reprobe/unfinished/PROBE/`.
 pub(super) struct Outputs<'a> {
     run: &'a Path,
     log: &'a LogSection,
@@ -28,8 +30,8 @@ struct Of {
     sinks: Vec<Box<dyn Sink>>,
     /// The event file, if there is one.
     events: Option<PathBuf>,
-    /// Whether something of an earlier call is there.
-    has_former: bool,
+    /// Held, where something of an earlier call is there.
+    aside: Option<(PathBuf, Lock)>,
 }
 
 impl<'a> Outputs<'a> {
@@ -41,10 +43,7 @@ impl<'a> Outputs<'a> {
     /// Writes what `probe` measured of a checkpoint, below `reprobe/`.
     pub(super) fn write(&mut self, probe: &str, of: &Loaded, metrics: &Metrics) -> Outcome {
         if !self.by_probe.contains_key(probe) {
-            if self.by_probe.is_empty() {
-                remove(&unfinished(self.run)).map_err(failed(self.run))?;
-            }
-            let opened = open(self.run, self.log, probe).map_err(failed(self.run))?;
+            let opened = open(self.run, self.log, probe)?;
             self.by_probe.insert(probe.to_owned(), opened);
         }
         let mut below = Metrics::default();
@@ -63,16 +62,17 @@ impl<'a> Outputs<'a> {
     pub(super) fn replace_former(&mut self) -> Outcome {
         for (probe, of) in std::mem::take(&mut self.by_probe) {
             drop(of.sinks);
-            if of.has_former {
-                replace(self.run, &probe, of.events.as_deref()).map_err(failed(self.run))?;
+            if let Some((aside, _lock)) = of.aside {
+                let replaced = replace(self.run, &aside, &probe, of.events.as_deref());
+                replaced.map_err(failed(self.run))?;
             }
         }
-        remove(&unfinished(self.run)).map_err(failed(self.run))
+        Ok(())
     }
 
     /// Where measurements lie that have not taken the place of former ones; `None` if there are none.
     pub(super) fn aside(&self) -> Option<PathBuf> {
-        self.by_probe.values().any(|of| of.has_former).then(|| unfinished(self.run))
+        self.by_probe.values().any(|of| of.aside.is_some()).then(|| unfinished(self.run))
     }
 }
 
@@ -85,13 +85,6 @@ fn unfinished(run: &Path) -> PathBuf {
     run.join("reprobe/unfinished")
 }
 
-fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
 fn table(probe: &str) -> String {
     format!("{probe}.csv")
 }
@@ -101,21 +94,48 @@ fn ending(probe: &str) -> String {
 }
 
 /// As far as the run's own log is kept: `reprobe/PROBE.csv`, an event file, figures.
-fn open(run: &Path, log: &LogSection, probe: &str) -> Result<Of> {
-    let tables = run.join("reprobe");
-    let has_former = (log.csv && tables.join(table(probe)).exists())
-        || (log.tensorboard && TensorBoardSink::is_beside(run, &ending(probe))?);
-    let (tables, events) = match has_former {
-        true => (unfinished(run), unfinished(run)),
-        false => (tables, run.to_owned()),
-    };
-    let mut of = Of { sinks: Vec::new(), events: None, has_former };
+fn open(run: &Path, log: &LogSection, probe: &str) -> Outcome<Of> {
+    let has_former = has_former(run, log, probe).map_err(failed(run))?;
+    if !has_former {
+        return sinks(run, &run.join("reprobe"), log, probe, None).map_err(failed(run));
+    }
+    let aside = unfinished(run).join(probe);
+    fs::create_dir_all(&aside).map_err(failed(run))?;
+    let held = lock(&aside, "measurements", "measuring with this probe")?;
+    clear(&aside).map_err(failed(run))?;
+    sinks(&aside, &aside, log, probe, Some((aside.clone(), held))).map_err(failed(run))
+}
+
+/// True if an earlier call with a probe of this name has left something.
+fn has_former(run: &Path, log: &LogSection, probe: &str) -> Result<bool> {
+    let has_table = log.csv && run.join("reprobe").join(table(probe)).exists();
+    Ok(has_table || (log.tensorboard && TensorBoardSink::is_beside(run, &ending(probe))?))
+}
+
+/// Removes what a call that was stopped left; the lock is ours.
+fn clear(aside: &Path) -> io::Result<()> {
+    let files = disk::files(aside)?;
+    files
+        .iter()
+        .filter(|path| **path != Path::new(LOCK))
+        .try_for_each(|path| fs::remove_file(aside.join(path)))
+}
+
+/// `run` has event files and `figures/`, `tables` the CSV.
+fn sinks(
+    run: &Path,
+    tables: &Path,
+    log: &LogSection,
+    probe: &str,
+    aside: Option<(PathBuf, Lock)>,
+) -> Result<Of> {
+    let mut of = Of { sinks: Vec::new(), events: None, aside };
     if log.csv {
-        fs::create_dir_all(&tables)?;
+        fs::create_dir_all(tables)?;
         of.sinks.push(Box::new(CsvSink::create(&tables.join(table(probe)))?));
     }
     if log.tensorboard {
-        let sink = TensorBoardSink::beside(&events, &ending(probe))?;
+        let sink = TensorBoardSink::beside(run, &ending(probe))?;
         of.events = Some(sink.path().to_owned());
         of.sinks.push(Box::new(sink));
     }
@@ -126,13 +146,19 @@ fn open(run: &Path, log: &LogSection, probe: &str) -> Result<Of> {
 }
 
 /// Moves what lies aside to where the former is.
-fn replace(run: &Path, probe: &str, events: Option<&Path>) -> Result<()> {
-    let aside = unfinished(run).join(table(probe));
-    if aside.exists() {
-        fs::rename(aside, run.join("reprobe").join(table(probe)))?;
+fn replace(run: &Path, aside: &Path, probe: &str, events: Option<&Path>) -> Result<()> {
+    let figures = Path::new("figures");
+    for path in disk::files(aside)?.iter().filter(|path| path.starts_with(figures)) {
+        disk::move_into(aside, run, path)?;
+    }
+    let table = PathBuf::from(table(probe));
+    if aside.join(&table).exists() {
+        disk::move_into(aside, &run.join("reprobe"), &table)?;
     }
     if let Some(events) = events {
         TensorBoardSink::put_beside(events, run, &ending(probe))?;
     }
+    fs::remove_dir_all(aside)?;
+    let _others_are_there = fs::remove_dir(unfinished(run));
     Ok(())
 }

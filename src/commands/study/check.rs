@@ -9,12 +9,13 @@ use crate::{
     disk,
     experiment::{Experiment, amount},
     failure::{Failure, Outcome},
-    study::{Plan, PlannedRun, RunState},
+    study::{Plan, PlannedRun, RunState, StudyFolder},
 };
 
-/// What all runs of a study take.
+/// What the runs of a study take that are not finished.
 #[derive(Clone, Copy, Default)]
 pub struct Needs {
+    runs: u64,
     frames: u64,
     /// Of the largest replay, when it is full.
     memory: u64,
@@ -23,14 +24,21 @@ pub struct Needs {
 }
 
 /// Builds one run of every combination of conditions, and says what their budgets are too small for.
-pub fn build(plan: &Plan, build: impl Fn(Config) -> Outcome<Experiment>) -> Outcome<Needs> {
+pub fn build(
+    folder: &StudyFolder,
+    plan: &Plan,
+    build: impl Fn(Config) -> Outcome<Experiment>,
+) -> Outcome<Needs> {
     let mut warnings = Warnings::default();
     let mut needs = Needs::default();
     for run in of_first_seed(plan) {
         let named = |failure: Failure| Failure::Input(format!("run {}: {failure}", run.name()));
         let experiment = build(run.config.clone()).map_err(named)?;
         warnings.add(run, &experiment);
-        let seeds = plan.runs.iter().filter(|it| it.conditions == run.conditions).count() as u64;
+        let of_these = plan.runs.iter().filter(|it| it.conditions == run.conditions);
+        let is_left = |it: &&PlannedRun| folder.state(&it.name()).0 != RunState::Finished;
+        let seeds = of_these.filter(is_left).count() as u64;
+        needs.runs += seeds;
         needs.frames += seeds * run.config.run.budget_frames;
         needs.memory = needs.memory.max(experiment.replay_bytes);
         needs.disk += seeds * Checkpoints::of(&experiment).usual();
@@ -87,10 +95,12 @@ pub fn describe(asked: &Asked, plan: &Plan, needs: Needs, at_once: Option<usize>
         },
     );
     let disk = amount(needs.disk);
-    let free = disk::free(Path::new(".")).map(|free| format!(", {} are free here", amount(free)));
+    let there = asked.folder.path().ancestors().find(|path| path.exists());
+    let there = there.unwrap_or_else(|| Path::new("."));
+    let free = disk::free(there).map(|free| format!(", {} are free there", amount(free)));
     say!(
-        "in all: {} runs, {} frames; {memory}; about {disk} of disk for checkpoints{}",
-        plan.runs.len(),
+        "not finished: {} runs, {} frames; {memory}; about {disk} of disk for checkpoints{}",
+        needs.runs,
         needs.frames,
         free.unwrap_or_default()
     );

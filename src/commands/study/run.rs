@@ -44,7 +44,7 @@ fn check_options(args: &StudyRunArgs) -> Outcome {
 fn local(args: &StudyRunArgs, asked: &Asked, plan: &Plan, plugins: &Plugins) -> Outcome {
     let threads = plan.runs.iter().map(|run| run.config.run.threads).max().unwrap_or(1);
     let share = Share::of(device::cores(), plan.runs.len(), args.jobs, threads);
-    let needs = check::build(plan, |config| {
+    let needs = check::build(&asked.folder, plan, |config| {
         let experiment = experiment::build(config, plugins)?;
         check_memory_for(&experiment, share.at_once)?;
         Ok(experiment)

@@ -40,7 +40,7 @@ pub fn run(args: &StudyRunArgs, asked: &Asked, plan: &Plan, plugins: &Plugins) -
     if !args.dry_run {
         slurm::check()?;
     }
-    let needs = check::build(plan, |mut config| {
+    let needs = check::build(&asked.folder, plan, |mut config| {
         // Devices and memory are the nodes' own.
         "cpu".clone_into(&mut config.run.device);
         experiment::build(config, plugins)

@@ -43,7 +43,8 @@ pub(super) fn sections(
     let (html, csv) = rows(spec, algorithms, &comparable).map_err(failed)?;
     let name = file_name(&format!("{}~~aggregates", spec.name), common);
     write_whole(&folder.join(format!("{name}.csv")), csv.as_bytes())?;
-    let note = note(&comparable, algorithms.len());
+    let has_base = algorithms.iter().any(|algorithm| algorithm.name == spec.against);
+    let note = note(&comparable, if has_base { algorithms.len() - 1 } else { 0 });
     let body = format!(
         "<p class=\"note\">{note}</p>{html}<p class=\"note\"><a href=\"{name}.csv\">CSV</a></p>"
     );
@@ -51,7 +52,7 @@ pub(super) fn sections(
 }
 
 /// What the numbers are of.
-fn note(comparable: &Comparable, algorithms: usize) -> String {
+fn note(comparable: &Comparable, compared: usize) -> String {
     let seeds: Vec<String> = comparable.seeds.iter().map(u64::to_string).collect();
     let left_out = match comparable.left_out.is_empty() {
         true => String::new(),
@@ -60,8 +61,8 @@ fn note(comparable: &Comparable, algorithms: usize) -> String {
             escaped(&comparable.left_out.join(", "))
         ),
     };
-    let together = match algorithms {
-        0..=2 => "",
+    let together = match compared {
+        0 | 1 => "",
         _ => ", those of probabilities for all algorithms together (Bonferroni)",
     };
     format!(
