@@ -209,7 +209,8 @@ class Campaign:
         for path in sorted(run.glob("checkpoints/[0-9]*")):
             if not (path / "manifest.json").exists():
                 self.give_up(f"{path} is not whole")
-        check_series(self, run)
+        if run.exists():  # a strike may come before anything is there
+            check_series(self, run)
 
     def give_up(self, why):
         print(f"kill-campaign: {why}; everything is in {self.folder}", file=sys.stderr)
