@@ -15,6 +15,7 @@ mod session;
 pub mod study;
 pub mod trace;
 pub mod train;
+pub mod warnings;
 
 #[cfg(test)]
 pub use session::provenance;

@@ -49,6 +49,9 @@ const POSITION: &str = "outputs";
 /// Where it keeps what is [`Owed`].
 const OWED: &str = "owed";
 
+/// Where it keeps the evaluations to compare, so that a run that goes on compares the same.
+const EVALUATIONS: &str = "evaluations";
+
 /// What a run came to.
 #[derive(Debug)]
 pub struct Summary {
@@ -87,6 +90,8 @@ pub struct Runner {
     unfinished: Option<Unfinished>,
     /// Where a stop came.
     owed: Owed,
+    /// To compare at the end, by name.
+    evaluations: Vec<(String, Evaluation)>,
     stop: Arc<AtomicBool>,
 }
 
@@ -126,6 +131,7 @@ impl Runner {
             is_restored: false,
             unfinished: None,
             owed: Owed::default(),
+            evaluations: Vec::new(),
             stop,
         })
     }
@@ -138,12 +144,9 @@ impl Runner {
                 self.take_over()?;
             }
             self.write_status(State::Running, None)?;
-            let evaluations = if self.is_restored { Some(Vec::new()) } else { self.begin()? };
-            match evaluations {
-                // Without a checkpoint the run will begin again.
-                None => Ok(self.summary(State::Stopped, Vec::new())),
-                Some(evaluations) => self.train_on(evaluations),
-            }
+            // Without a checkpoint a run that is stopped while it begins will begin again.
+            let has_begun = self.is_restored || self.begin()?;
+            if has_begun { self.train_on() } else { Ok(self.summary(State::Stopped)) }
         });
         self.close(result)
     }
@@ -158,8 +161,8 @@ impl Runner {
         Ok(())
     }
 
-    /// `None` if a stop cut the first evaluation short.
-    fn begin(&mut self) -> Outcome<Option<Vec<(String, Evaluation)>>> {
+    /// `false` if a stop cut the first evaluation short.
+    fn begin(&mut self) -> Outcome<bool> {
         let seeds = self.experiment.seeds;
         let count = self.experiment.config.run.num_envs;
         let env_seeds: Vec<u64> = (0..count).map(|i| seeds.seed(&format!("env/{i}"))).collect();
@@ -169,16 +172,17 @@ impl Runner {
         self.task.record_name(&self.experiment.factory.spec().tasks, &mut metrics);
         self.write_metrics(&metrics)?;
         if !self.experiment.config.eval.before_training {
-            return Ok(Some(Vec::new()));
+            return Ok(true);
         }
         self.outputs.progress.println("evaluating a random policy and the untrained agent");
         let random = ("random policy".to_owned(), self.evaluate_random()?);
-        let before = self.evaluate()?;
-        Ok(before
-            .map(|before| std::iter::once(random).chain(before.rows("before training")).collect()))
+        let Some(before) = self.evaluate()? else { return Ok(false) };
+        self.evaluations.push(random);
+        self.evaluations.extend(before.rows("before training"));
+        Ok(true)
     }
 
-    fn train_on(&mut self, mut evaluations: Vec<(String, Evaluation)>) -> Outcome<Summary> {
+    fn train_on(&mut self) -> Outcome<Summary> {
         if self.is_restored {
             // Probes that the run did not have yet, too.
             self.owed.measure_since.get_or_insert(self.clock);
@@ -205,16 +209,16 @@ impl Runner {
             self.outputs.progress.println("evaluating the trained agent");
             match self.evaluate()? {
                 None => state = State::Stopped, // it is made when the run goes on
-                Some(after) => evaluations.extend(after.rows(AFTER_TRAINING)),
+                Some(after) => self.evaluations.extend(after.rows(AFTER_TRAINING)),
             }
         }
-        Ok(self.summary(state, evaluations))
+        Ok(self.summary(state))
     }
 
-    fn summary(&self, state: State, evaluations: Vec<(String, Evaluation)>) -> Summary {
+    fn summary(&self, state: State) -> Summary {
         Summary {
             state,
-            evaluations,
+            evaluations: self.evaluations.clone(),
             score_name: self.evaluator.score_name(),
             wall_s: self.wall_s(),
             frames: self.clock.frames,
@@ -314,6 +318,7 @@ impl Runner {
         self.save(&mut state);
         state.put(POSITION, &self.outputs.position(&self.clock));
         state.put(OWED, &self.owed);
+        state.put(EVALUATIONS, &self.evaluations);
         state.check()?;
         let agent = self.experiment.agent.as_ref();
         let section = &self.experiment.config.checkpoint;
@@ -360,6 +365,9 @@ impl Runner {
             .and_then(|()| state.load_part("tasks", &mut self.task))
             .map_err(|error| failed(&error))?;
         self.owed = state.get(OWED).map_err(|error| failed(&error))?;
+        if state.values().contains_key(EVALUATIONS) {
+            self.evaluations = state.get(EVALUATIONS).map_err(|error| failed(&error))?;
+        }
         let (made, counted) = (experiment.agent.learner().updates, loaded.clock.updates);
         if made != counted {
             return Err(failed(&format!("its clock has {counted} updates, its agent {made}")));

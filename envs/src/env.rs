@@ -152,7 +152,7 @@ pub enum Role {
 }
 
 /// Mean returns of a random policy and of a human, unclipped.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReferenceScores {
     /// A policy that chooses uniformly.
     pub random: f64,

@@ -5,7 +5,10 @@ use pliant_core::{
     registry::{Library, Plugins},
 };
 
-use super::session::{self, From};
+use super::{
+    session::{self, From},
+    warnings,
+};
 use crate::{
     checkpoint::{self, Newest},
     cli::ResumeArgs,
@@ -30,6 +33,7 @@ pub fn run(args: &ResumeArgs, plugins: &Plugins) -> Outcome {
         Some(loaded) => check_budget(&directory, &stored, &config, loaded.clock.frames)?,
         None => check_undamaged(&directory)?,
     }
+    warnings::tell_of_threads(&config.run);
     let experiment = experiment::build(config, plugins)?;
     experiment::check_memory(&experiment)?;
     set_aside(&newest)?;

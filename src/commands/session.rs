@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use pliant_core::{
-    clock::{Clock, Every},
+    clock::Clock,
     error::{Error, Result},
     metrics::Metrics,
     sink::Sink,
 };
 use toml::{Table, Value};
 
-use super::scores;
+use super::{scores, warnings};
 use crate::{
     checkpoint::Loaded,
     config::Config,
@@ -75,7 +75,7 @@ pub fn run(
     let stop = signals::stop()?;
     let (config, provenance) = (experiment.config.clone(), provenance(&experiment));
     let evaluation_data = experiment.factory.evaluation_data();
-    warn_of_idleness(&experiment);
+    warnings::tell_of_idleness(&experiment);
     let mut runner = Runner::new(experiment, directory.clone(), stop)?;
     let mut is_changed = true;
     if let Some(loaded) = from.checkpoint() {
@@ -116,51 +116,6 @@ fn warn_of_differences(last: Option<&Provenance>, now: &Provenance) {
             differing.join(", ")
         );
     }
-}
-
-/// Says what the budget is too small for.
-pub fn warn_of_idleness(experiment: &Experiment) {
-    for what in idleness(experiment) {
-        tell!("warning: {what}");
-    }
-}
-
-/// What the budget is too small for: learning at all, or single probes and interventions. A step takes at least one
-/// frame, so this is never said of a run that gets there.
-pub fn idleness(experiment: &Experiment) -> Vec<String> {
-    let frames = experiment.config.run.budget_frames;
-    let updates = experiment.agent.most_updates(frames);
-    if updates == 0 {
-        return vec![format!(
-            "nothing will be learned: `run.budget_frames` of {frames} ends before the agent's first update \
-             (`agent.learning_starts`)"
-        )];
-    }
-    // A step takes a frame at least.
-    let probes = experiment.probes.idle_within(frames).map(|(label, needs)| {
-        format!(
-            "{label} will never measure: it needs {needs} transitions, and `run.budget_frames` ends before"
-        )
-    });
-    let once = experiment.probes.once_within(frames, updates).map(|(label, every)| {
-        let most = match every {
-            Every::Frames(_) => format!("is {frames}"),
-            Every::Updates(_) => format!("allows at most {updates} updates"),
-        };
-        format!(
-            "{label} will measure once, at the beginning: it measures every {every}, and `run.budget_frames` {most}"
-        )
-    });
-    let period = experiment.agent.target_period_updates();
-    let interventions = experiment.interventions.idle_within(updates, period);
-    let interventions = interventions.into_iter().map(|(label, first)| {
-        let first = match first {
-            Some(first) => format!("its first update would be {first}"),
-            None => format!("no target update, one every {period} updates, falls into its time"),
-        };
-        format!("{label} will do nothing: {first}, and `run.budget_frames` allows at most {updates} updates")
-    });
-    probes.chain(once).chain(interventions).collect()
 }
 
 /// `is_changed`: the settings are not those that were written before.

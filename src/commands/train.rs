@@ -4,7 +4,7 @@ mod several;
 
 use pliant_core::registry::Plugins;
 
-use super::session;
+use super::{session, warnings};
 use crate::{
     cli::TrainArgs,
     config,
@@ -25,13 +25,14 @@ pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
     }
     let layers = config::layers(&options).map_err(Failure::Input)?;
     let config = config::resolve(&layers, plugins).map_err(Failure::Input)?;
+    warnings::tell_of_threads(&config.run);
     let experiment = experiment::build(config, plugins)?;
     experiment::check_memory(&experiment)?;
     if let Some(seeds) = &args.seeds {
         several::check(&experiment, seeds, args.jobs)?;
     }
     if args.dry_run {
-        session::warn_of_idleness(&experiment);
+        warnings::tell_of_idleness(&experiment);
         describe(&experiment);
         return Ok(());
     }

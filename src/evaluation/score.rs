@@ -2,6 +2,7 @@
 
 use pliant_core::metrics::Metrics;
 use pliant_envs::env::ReferenceScores;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     episodes::mean,
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// What an evaluation saw of one task.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Unclipped return of each whole episode, in the order of environment and time.
     pub returns: Vec<f64>,

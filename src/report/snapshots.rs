@@ -12,6 +12,7 @@ use super::{
     Section, curves, escaped,
     figure::{self, Figure},
     file_name, titled,
+    words::of_intervals,
 };
 use crate::{
     failure::{Failure, Outcome},
@@ -127,9 +128,10 @@ fn section(
         ),
         csv: figure::curves_csv(&curves),
         caption: format!(
-            "<code>{}</code>, {at}: the mean over seeds with 95 % bootstrap intervals where all were measured at the same \
-             places, else one seed. Seeds: {}.",
+            "<code>{}</code>, {at}: the mean over seeds where all were measured at the same places, else one seed; {}. \
+             Seeds: {}.",
             escaped(&spec.tag),
+            of_intervals(shown.iter().map(|shown| shown.seeds).max().unwrap_or(0)),
             counts.join(", ")
         ),
         of: spec.tag.clone(),

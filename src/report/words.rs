@@ -49,6 +49,19 @@ pub(super) fn of_intervals(seeds: usize) -> &'static str {
     }
 }
 
+/// The same of differences, where no task has more pairs of seeds than these.
+pub(super) fn of_paired_intervals(pairs: usize) -> &'static str {
+    match pairs {
+        0 => "no seed is a pair",
+        1 => "one pair of seeds, hence without an interval",
+        2 => {
+            "pairs of seeds, 95 % bootstrap intervals, which of two pairs are the two themselves and say nothing of others; \
+             they take what is divided by as given"
+        }
+        _ => "pairs of seeds, 95 % bootstrap intervals that take what is divided by as given",
+    }
+}
+
 /// What may be said of a difference.
 pub(super) fn said(verdict: Verdict) -> String {
     match verdict {
@@ -79,5 +92,8 @@ mod tests {
         assert!(of_intervals(1).contains("without an interval"));
         assert!(of_intervals(2).contains("say nothing of others"));
         assert_eq!(of_intervals(3), "intervals are 95 % bootstrap intervals of the mean");
+        assert!(of_paired_intervals(1).contains("without an interval"));
+        assert!(of_paired_intervals(2).contains("say nothing of others"));
+        assert!(!of_paired_intervals(3).contains("say nothing of others"));
     }
 }

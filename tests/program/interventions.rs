@@ -119,6 +119,12 @@ fn what_the_budget_is_too_small_for_is_said() {
     let ran = pliant(folder.path(), &short_mnist("nothing", &nothing));
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.err.contains("warning: nothing will be learned"), "{}", ran.err);
+    let cores = std::thread::available_parallelism().expect("some").get();
+    let many = format!("run.threads={}", cores + 1);
+    let ran = pliant(folder.path(), &short_mnist("many", &["--dry-run", "--set", &many]));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let words = format!("warning: run.threads is {}, and {cores} core(s) are there", cores + 1);
+    assert!(ran.err.contains(&words), "{}", ran.err);
 }
 
 #[test]

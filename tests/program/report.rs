@@ -5,9 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use pliant_statistics::{bootstrap::Bootstrap, improvement::improvement, scores::Scores};
+
 use crate::common::{pliant, short_mnist, succeeds};
 
-/// Three tasks by two widths, three seeds, with every part of a report.
+/// Three tasks by three widths, three seeds, with every part of a report.
 const STUDY: &str = r#"
 [study]
 name = "parts"
@@ -38,7 +40,7 @@ conditions = [
 [[axes]]
 name = "width"
 setting = "network.width"
-values = [4, 8]
+values = [4, 8, 16]
 [scales.smoke]
 about = "seconds"
 seeds = "0..2"
@@ -169,27 +171,49 @@ fn every_part_shows_what_the_runs_measured() {
         close(number(&row[2]), study.mean(&row[0], &row[1], tag));
         assert_eq!(row[5], "3");
     }
-    assert_eq!(rows(&study.report("trend.csv")).len(), 6);
+    assert_eq!(rows(&study.report("trend.csv")).len(), 9);
     for row in rows(&study.report("both.csv")) {
         close(number(&row[2]), study.mean(&row[0], &row[1], tag));
     }
 
-    let gains = rows(&study.report("score~8.csv"));
-    assert_eq!(gains.len(), 3);
-    for row in &gains {
-        let [base, treated] = ["4", "8"].map(|width| study.mean(&row[0], width, tag));
-        close(number(&row[1]), base);
-        close(number(&row[2]), treated);
-        close(number(&row[3]), (treated - base) / base);
-        assert_eq!(row[7], if row[0] == "true_label" { "12.5" } else { "" });
-    }
     let aggregates = rows(&study.report("score~~aggregates.csv"));
-    let mean = aggregates.iter().find(|row| row[0] == "8" && row[1] == "mean").expect("a mean");
-    let rewards = REWARDS.map(|reward| study.mean(reward, "8", tag));
-    close(number(&mean[2]), rewards.iter().sum::<f64>() / 3.0);
+    let aggregate = |width: &str, what: &str| {
+        let mut found = aggregates.iter().filter(|row| row[0] == width && row[1] == what);
+        found.next().unwrap_or_else(|| panic!("{what} of {width}"))
+    };
+    let scores = |width: &str| {
+        let of_task = |reward: &str| {
+            let runs = (0..3).map(|seed| study.last(reward, width, seed, tag));
+            (reward.to_owned(), runs.collect::<Vec<f64>>())
+        };
+        Scores::new(width, REWARDS.map(of_task)).expect("good scores")
+    };
+    let base = scores("4");
+    for width in ["8", "16"] {
+        let gains = rows(&study.report(&format!("score~{width}.csv")));
+        assert_eq!(gains.len(), 3);
+        for row in &gains {
+            let [base, treated] = ["4", width].map(|width| study.mean(&row[0], width, tag));
+            close(number(&row[1]), base);
+            close(number(&row[2]), treated);
+            close(number(&row[3]), (treated - base) / base);
+            assert_eq!(row[7], if row[0] == "true_label" { "12.5" } else { "" });
+        }
+        let rewards = REWARDS.map(|reward| study.mean(reward, width, tag));
+        close(number(&aggregate(width, "mean")[2]), rewards.iter().sum::<f64>() / 3.0);
+
+        // Two algorithms are compared with the base: each interval is one of 97.5 %, for both to hold together.
+        let better = aggregate(width, "probability of improvement");
+        let bootstrap = Bootstrap { confidence: 0.975, ..Bootstrap::new(0).with_replicates(2000) };
+        let alone = improvement(&scores(width), &base, &bootstrap).expect("good scores").estimate;
+        close(number(&better[2]), alone.estimate);
+        close(number(&better[3]), alone.low().expect("an interval"));
+        close(number(&better[4]), alone.high().expect("an interval"));
+    }
+    assert!(aggregates.iter().all(|row| row[0] != "4" || !row[1].starts_with("probability")));
 
     let points = rows(&study.report("scatter.csv"));
-    assert_eq!(points.len(), 18);
+    assert_eq!(points.len(), 27);
     for row in &points {
         let run = study.0.join("runs").join(&row[0]);
         let loss = values(&run, "plasticity/final_loss");
@@ -198,7 +222,7 @@ fn every_part_shows_what_the_runs_measured() {
     }
     // Runs that differ in their seeds count as one: their mean.
     let correlations = rows(&study.report("scatter~~correlations.csv"));
-    assert_eq!(correlations.len(), 2);
+    assert_eq!(correlations.len(), 3);
     for row in correlations {
         let mean = |reward: &str| {
             let begin = format!("{reward}/{}/", row[0]);
@@ -330,7 +354,7 @@ fn faults_in_a_reports_parts_are_told_before_anything_runs() {
         ("title = \"Matrix\"", "title = \"Matrix\"\nat = []", "empty list"),
         ("title = \"Matrix\"", "title = \"Matrix\"\nat = [\"then\"]", "`first` or `last`"),
         (
-            "setting = \"network.width\"\nvalues = [4, 8]",
+            "setting = \"network.width\"\nvalues = [4, 8, 16]",
             "conditions = [{ name = \"4\", label = \"w\" }, { name = \"8\", label = \"w\" }]",
             "its labels: the name `w`",
         ),

@@ -12,14 +12,24 @@ use crate::common::{
 #[test]
 fn a_run_resumed_at_half_its_budget_equals_one_that_never_stopped() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    succeeds(folder.path(), &short_atari("whole", &[]));
-    succeeds(folder.path(), &short_atari("parts", &["--set", "run.budget_frames=1200"]));
-    succeeds(folder.path(), &["resume", "parts", "--set", "run.budget_frames=2400"]);
+    let compared = ["--set", "eval.before_training=true"];
+    let half = [&compared[..], &["--set", "run.budget_frames=1200"]].concat();
+    let said = pliant(folder.path(), &short_atari("whole", &compared)).out;
+    succeeds(folder.path(), &short_atari("parts", &half));
+    let resumed = ["resume", "parts", "--set", "run.budget_frames=2400"];
+    let said_resumed = pliant(folder.path(), &resumed).out;
+    assert_eq!(table(&said), table(&said_resumed), "what is compared at the end");
+    assert!(table(&said).len() > 5, "{said}");
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
     assert!(newest_tensors(&whole) == newest_tensors(&parts), "the parameters differ");
     assert_eq!(metrics_without_time(&whole), metrics_without_time(&parts));
     let text = fs::read_to_string(parts.join("provenance.json")).expect("written");
     assert_eq!(text.matches("\"libtorch\"").count(), 2, "both sessions are on record:\n{text}");
+}
+
+/// The lines of the table that a run ends with.
+fn table(said: &str) -> Vec<&str> {
+    said.lines().filter(|line| line.starts_with(['│', '╞', '┌', '└'])).collect()
 }
 
 #[test]

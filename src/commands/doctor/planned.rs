@@ -6,7 +6,7 @@ use pliant_core::registry::Plugins;
 
 use super::finding::Finding;
 use crate::{
-    commands::needs::Checkpoints,
+    commands::{needs::Checkpoints, warnings},
     config::Config,
     device, disk,
     experiment::{self, Experiment, amount, available_memory},
@@ -79,15 +79,13 @@ fn checkpoints(need: Checkpoints, free: u64) -> Finding {
 }
 
 fn threads(experiment: &Experiment) -> Finding {
-    let (cores, run) = (device::cores(), &experiment.config.run);
-    let text = format!("{} compute, {cores} core(s) are there", experiment.threads);
-    let is_too_many = |threads: usize| threads > cores;
-    if is_too_many(experiment.threads) || is_too_many(run.env_threads) {
-        let advice =
-            "threads without a core wait for each other: lower run.threads and run.env_threads";
-        return Finding::note("run.threads", format!("{text}: {advice}"));
+    match warnings::idle_threads(&experiment.config.run) {
+        Some(text) => Finding::note("run.threads", text),
+        None => {
+            let (threads, cores) = (experiment.threads, device::cores());
+            Finding::ok("run.threads", format!("{threads} compute, {cores} core(s) are there"))
+        }
     }
-    Finding::ok("run.threads", text)
 }
 
 #[cfg(test)]

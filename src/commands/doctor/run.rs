@@ -226,10 +226,15 @@ fn is_whole_picture(path: &Path) -> bool {
 /// Updates that went wrong.
 fn failures(run: &RunDirectory) -> Vec<Finding> {
     let path = run.path().display();
+    let told = run.status().and_then(|status| status.error).unwrap_or_default();
     let finding = |dump: &PathBuf| match failed_update::found(dump) {
         Ok(found) => {
             let again = format!("pliant retry {path} --update {}", found.update);
-            Finding::note("failures", format!("{found} ({again} makes it once more)"))
+            let what = match told.contains(&found.to_string()) {
+                true => format!("update {}, as status.json says", found.update),
+                false => found.to_string(),
+            };
+            Finding::note("failures", format!("{what} ({again} makes it once more)"))
         }
         Err(error) => Finding::failed("failures", format!("{error}; remove {}", dump.display())),
     };

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::Asked;
 use crate::{
-    commands::{needs::Checkpoints, session::idleness},
+    commands::{needs::Checkpoints, warnings},
     config::Config,
     disk,
     experiment::{Experiment, amount},
@@ -54,7 +54,7 @@ struct Warnings(BTreeMap<String, Vec<String>>);
 impl Warnings {
     /// Takes down what is to be said of a run.
     fn add(&mut self, run: &PlannedRun, experiment: &Experiment) {
-        for what in idleness(experiment) {
+        for what in warnings::idleness(experiment) {
             self.0.entry(what).or_default().push(run.conditions.join("/"));
         }
     }

@@ -65,8 +65,12 @@ fn note(comparable: &Comparable, compared: usize) -> String {
         0 | 1 => "",
         _ => ", those of probabilities for all algorithms together (Bonferroni)",
     };
+    let intervals = match seeds.len() {
+        1 => "one seed, hence without intervals".to_owned(),
+        _ => format!("95 % stratified bootstrap intervals{together}"),
+    };
     format!(
-        "{} scores of {} tasks, seeds {}; 95 % stratified bootstrap intervals{together}.{left_out}",
+        "{} scores of {} tasks, seeds {}; {intervals}.{left_out}",
         if comparable.is_normalised { "Human-normalised" } else { "Plain" },
         comparable.scores[0].task_count(),
         seeds.join(", ")

@@ -15,7 +15,7 @@ use crate::{
         Section, escaped,
         figure::{Figure, quoted},
         file_name, seeds as words, titled,
-        words::{found, said_of},
+        words::{found, of_paired_intervals, said_of},
     },
     sinks::console::numbers::short,
     study::{Common, ScoresSpec},
@@ -74,13 +74,13 @@ fn section(
         csv: csv(&gains),
         caption: format!(
             "The {} value of <code>{}</code>: {} less {}, over the larger of a human's score and that of {}, both less a \
-             random policy's (without a human: over the latter's score alone); pairs of seeds, 95 % bootstrap intervals that take \
-             what is divided by as given.{}{}",
+             random policy's (without a human: over the latter's score alone); {}.{}{}",
             said_of(spec.take),
             escaped(&spec.tag),
             escaped(treated.label),
             escaped(base.label),
             escaped(base.label),
+            of_paired_intervals(gains.iter().map(|gain| gain.pairs).max().unwrap_or(0)),
             without(treated, &gains),
             table(base, treated, &gains)
         ),

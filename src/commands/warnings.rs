@@ -1,0 +1,63 @@
+//! What is allowed, and hardly meant.
+
+use pliant_core::clock::Every;
+
+use crate::{config::RunSection, device, experiment::Experiment};
+
+/// Says what the budget is too small for.
+pub fn tell_of_idleness(experiment: &Experiment) {
+    idleness(experiment).iter().for_each(|what| tell!("warning: {what}"));
+}
+
+/// Says that threads have no core, before they take their time over anything.
+pub fn tell_of_threads(run: &RunSection) {
+    idle_threads(run).iter().for_each(|what| tell!("warning: {what}"));
+}
+
+/// Said of more threads than cores.
+pub fn idle_threads(run: &RunSection) -> Option<String> {
+    let (cores, all) =
+        (device::cores(), [("run.threads", run.threads), ("run.env_threads", run.env_threads)]);
+    let (key, most) = all.into_iter().max_by_key(|(_, threads)| *threads)?;
+    (most > cores).then(|| {
+        format!("{key} is {most}, and {cores} core(s) are there: threads without a core wait for each other; lower {key}")
+    })
+}
+
+/// What the budget is too small for: learning at all, or single probes and interventions. A step takes at least one
+/// frame, so this is never said of a run that gets there.
+pub fn idleness(experiment: &Experiment) -> Vec<String> {
+    let frames = experiment.config.run.budget_frames;
+    let updates = experiment.agent.most_updates(frames);
+    if updates == 0 {
+        return vec![format!(
+            "nothing will be learned: `run.budget_frames` of {frames} ends before the agent's first update \
+             (`agent.learning_starts`)"
+        )];
+    }
+    // A step takes a frame at least.
+    let probes = experiment.probes.idle_within(frames).map(|(label, needs)| {
+        format!(
+            "{label} will never measure: it needs {needs} transitions, and `run.budget_frames` ends before"
+        )
+    });
+    let once = experiment.probes.once_within(frames, updates).map(|(label, every)| {
+        let most = match every {
+            Every::Frames(_) => format!("is {frames}"),
+            Every::Updates(_) => format!("allows at most {updates} updates"),
+        };
+        format!(
+            "{label} will measure once, at the beginning: it measures every {every}, and `run.budget_frames` {most}"
+        )
+    });
+    let period = experiment.agent.target_period_updates();
+    let interventions = experiment.interventions.idle_within(updates, period);
+    let interventions = interventions.into_iter().map(|(label, first)| {
+        let first = match first {
+            Some(first) => format!("its first update would be {first}"),
+            None => format!("no target update, one every {period} updates, falls into its time"),
+        };
+        format!("{label} will do nothing: {first}, and `run.budget_frames` allows at most {updates} updates")
+    });
+    probes.chain(once).chain(interventions).collect()
+}
