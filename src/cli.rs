@@ -93,14 +93,17 @@ pub struct ConfigArgs {
     /// auto, cpu or cuda:N (run.device)
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
+    /// The environment's variables are left out.
+    #[arg(skip)]
+    is_resolved: bool,
 }
 
 impl ConfigArgs {
-    /// A file's alone.
+    /// A file's alone, which has all settings.
     pub fn of_file(path: &Path) -> Self {
         let base = Some(path.to_string_lossy().into_owned());
         let (set, with, probe) = (Vec::new(), Vec::new(), Vec::new());
-        Self { base, set, with, probe, seed: None, device: None }
+        Self { base, set, with, probe, seed: None, device: None, is_resolved: true }
     }
 
     /// The same as options of a configuration.
@@ -112,6 +115,7 @@ impl ConfigArgs {
             probe: self.probe.clone(),
             seed: self.seed,
             device: self.device.clone(),
+            is_resolved: self.is_resolved,
         }
     }
 }
@@ -146,6 +150,9 @@ pub struct ResumeArgs {
     /// auto, cpu or cuda:N (run.device)
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
+    /// The environment's variables are left out.
+    #[arg(skip)]
+    pub(crate) is_resolved: bool,
 }
 
 /// `pliant retry`

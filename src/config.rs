@@ -12,4 +12,4 @@ pub use origins::Origins;
 pub use presets::{PRESETS, Preset, preset};
 pub use resolve::{Config, KindTable, resolve};
 pub use sections::{CheckpointSection, EvalSection, LogSection, RunSection};
-pub use sources::{Options, append, env_section, expand, layers};
+pub use sources::{Options, append, env_section, expand, layers, variables};

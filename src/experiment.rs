@@ -41,10 +41,17 @@ pub struct Experiment {
     pub device: Device,
     /// Threads that compute.
     pub threads: usize,
-    /// Bytes of main memory the replay takes when full.
+    /// Bytes that the replay takes when full, wherever it lies.
     pub replay_bytes: u64,
     /// Where plug-ins were loaded from.
     pub libraries: Vec<Library>,
+}
+
+impl Experiment {
+    /// Bytes of main memory that the replay takes when full.
+    pub fn replay_in_main_memory(&self) -> u64 {
+        if self.agent.replay_device() == Device::Cpu { self.replay_bytes } else { 0 }
+    }
 }
 
 /// Builds all parts. Every error is one of input.
@@ -200,19 +207,24 @@ pub fn check_memory(experiment: &Experiment) -> Outcome {
 
 /// The same of several such experiments at once.
 pub fn check_memory_for(experiment: &Experiment, count: usize) -> Outcome {
-    let needed = experiment.replay_bytes.saturating_mul(count as u64);
-    fits(needed, available_memory()).map_err(Failure::Input)
+    fits(experiment.replay_in_main_memory(), count, available_memory()).map_err(Failure::Input)
 }
 
-fn fits(needed: u64, available: Option<u64>) -> Result<(), String> {
-    match available {
-        Some(available) if needed > available => Err(format!(
-            "the replay needs {}, but this machine has {} free: lower agent.replay_capacity",
-            amount(needed),
-            amount(available)
-        )),
-        _ => Ok(()),
-    }
+fn fits(needed: u64, count: usize, available: Option<u64>) -> Result<(), String> {
+    let all = needed.saturating_mul(count as u64);
+    let Some(available) = available.filter(|available| all > *available) else { return Ok(()) };
+    let has = format!("this machine has {} free", amount(available));
+    Err(match count {
+        0 | 1 => {
+            format!("the replay needs {}, but {has}: lower agent.replay_capacity", amount(all))
+        }
+        _ => format!(
+            "the replays of {count} runs at a time need {}, {} each, but {has}: run fewer at a time (--jobs), or lower \
+             agent.replay_capacity",
+            amount(all),
+            amount(needed)
+        ),
+    })
 }
 
 /// `7.1 GB`, `3.2 MB`.
@@ -229,9 +241,11 @@ mod tests {
 
     #[test]
     fn a_replay_larger_than_the_free_memory_is_refused_with_both_sizes() {
-        assert_eq!(fits(7_100_000_000, Some(7_100_000_000)), Ok(()));
-        assert_eq!(fits(7_100_000_000, None), Ok(()));
-        let message = fits(7_100_000_000, Some(2_000_000_000)).expect_err("too large");
+        assert_eq!(fits(7_100_000_000, 1, Some(7_100_000_000)), Ok(()));
+        assert_eq!(fits(7_100_000_000, 9, None), Ok(()));
+        let several = fits(500_000_000, 6, Some(2_000_000_000)).expect_err("too many");
+        assert!(several.contains("3.0 GB, 0.5 GB each") && several.contains("--jobs"), "{several}");
+        let message = fits(7_100_000_000, 1, Some(2_000_000_000)).expect_err("too large");
         assert!(message.contains("7.1 GB") && message.contains("2.0 GB"), "{message}");
         assert_eq!(amount(3_240_000), "3.2 MB");
     }

@@ -99,8 +99,16 @@ pub fn curves_svg(title: &str, curves: &Curves) -> Option<String> {
     drawn(title, curves).map(|(plots, layout)| kuva::render_to_svg(plots, layout))
 }
 
+/// The least of all that has a place on the vertical axis: where a band ends that reaches down to where nothing has.
+fn floor(curves: &Curves) -> f64 {
+    let points = curves.lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y));
+    let bands = curves.lines.iter().flat_map(|line| line.band.iter().map(|(low, _)| *low));
+    points.chain(bands).filter(|y| has_place(&curves.y, *y)).fold(f64::INFINITY, f64::min)
+}
+
 fn drawn(title: &str, curves: &Curves) -> Option<(Vec<Plot>, Layout)> {
     let mut plots: Vec<Plot> = Vec::new();
+    let floor = floor(curves);
     for (line, colour) in curves.lines.iter().zip(COLOURS.iter().cycle()) {
         let is_shown = |(x, y): &(f64, f64)| has_place(&curves.x, *x) && has_place(&curves.y, *y);
         let shown: Vec<usize> =
@@ -122,8 +130,12 @@ fn drawn(title: &str, curves: &Curves) -> Option<(Vec<Plot>, Layout)> {
             plot = plot.with_legend(&line.name);
         }
         if line.band.len() == line.points.len() {
+            let in_place = |(low, high): (f64, f64)| match has_place(&curves.y, low) {
+                true => (low, high),
+                false => (floor, high),
+            };
             let (low, high): (Vec<f64>, Vec<f64>) =
-                shown.iter().map(|index| line.band[*index]).unzip();
+                shown.iter().map(|index| in_place(line.band[*index])).unzip();
             plot = plot.with_band(low, high);
         }
         plots.push(plot.into());
@@ -164,6 +176,20 @@ mod tests {
             let is_dark = |pixel: &[u8]| pixel.iter().all(|channel| *channel < 64);
             assert!(picture.rgb.chunks(3).filter(|pixel| is_dark(pixel)).count() > 100, "axes");
         }
+    }
+
+    #[test]
+    fn a_band_that_reaches_below_0_leaves_a_logarithmic_axis_as_it_was() {
+        let mut curves = curves(true);
+        curves.lines.truncate(1);
+        curves.lines[0].points = vec![(0.0, 0.5), (1.0, 0.25)];
+        let svg = |curves: &Curves, low: f64| {
+            let mut curves = curves.clone();
+            curves.lines[0].band = vec![(0.3, 0.6), (low, 0.5)];
+            curves_svg("t", &curves).expect("a line")
+        };
+        assert_eq!(svg(&curves, -0.1), svg(&curves, 0.25));
+        assert_ne!(svg(&curves, 0.01), svg(&curves, 0.25));
     }
 
     #[test]

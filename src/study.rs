@@ -22,6 +22,6 @@ pub use groups::{Common, Grid, Group, Member, Row};
 pub use plan::{Plan, PlannedRun, differences, settings};
 pub use results::{Measured, Results};
 pub use spec::{
-    CurvesSpec, MatrixSpec, Number, ScatterSpec, ScoresSpec, SnapshotSpec, TableSpec, Take,
+    CurvesSpec, MatrixSpec, Number, Points, ScatterSpec, ScoresSpec, SnapshotSpec, TableSpec, Take,
     TrendSpec, Units, When,
 };

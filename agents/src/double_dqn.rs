@@ -27,7 +27,7 @@ use pliant_core::{
     seeds::Stream,
     state::{Checkpoint, StateDict},
 };
-use tch::{Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
     acting::{FrameStacks, epsilon_greedy},
@@ -60,6 +60,7 @@ impl DoubleDqn {
     fn new(config: DoubleDqnConfig, context: AgentContext<'_>) -> Result<Self> {
         let AgentContext { env, num_envs, learner, precision, seeds } = context;
         let capacity = config.replay_capacity as usize;
+        let memory = (config.replay_memory, learner.online.device());
         Ok(Self {
             epsilon: config.epsilon.schedule(),
             num_envs,
@@ -67,7 +68,7 @@ impl DoubleDqn {
             window: Window::new(&learner),
             learner,
             precision,
-            replay: Replay::new(env, num_envs, capacity, config.discount)?,
+            replay: Replay::new(env, num_envs, capacity, config.discount, memory)?,
             stacks: FrameStacks::new(env, num_envs),
             exploration: seeds.stream("agent/exploration"),
             sampling: seeds.stream("agent/replay"),
@@ -289,6 +290,10 @@ impl Agent for DoubleDqn {
 
     fn exploration(&self, clock: &Clock) -> f64 {
         self.epsilon.value(clock.frames)
+    }
+
+    fn replay_device(&self) -> Device {
+        self.replay.device()
     }
 
     fn save_replay(&self, out: &mut dyn Write) -> Result<()> {

@@ -1,12 +1,15 @@
 //! Experience replay: uniform over the latest transitions, each frame stored once.
 
+mod frames;
 mod ring;
 mod storage;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashSet, iter};
+use std::collections::HashSet;
 
+use frames::Frames;
+pub use frames::ReplayMemory;
 use pliant_core::{
     envs::env::{EnvSpec, FrameShape, StackPadding, Step},
     error::{Error, Result},
@@ -15,7 +18,7 @@ use pliant_core::{
 };
 use rand::Rng;
 use ring::Ring;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// The latest transitions of several environments.
 ///
@@ -37,6 +40,7 @@ pub struct Replay {
     discount: f64,
     actions: usize,
     rings: Vec<Ring>,
+    frames: Frames,
     added: u64,
 }
 
@@ -52,19 +56,23 @@ impl StackShape {
     fn of(spec: &EnvSpec) -> Self {
         Self { frame: spec.frame, stack: spec.frame_stack, padding: spec.stack_padding }
     }
-
-    /// Bytes of one observation.
-    fn len(&self) -> usize {
-        self.stack * self.frame.len()
-    }
 }
 
 impl Replay {
     /// An empty replay for `num_envs` environments that holds at most `capacity` transitions, shared
     /// evenly. `discount` is multiplied into every step's own.
     ///
-    /// Memory is taken as it is filled; an error if there is not enough address space.
-    pub fn new(spec: &EnvSpec, num_envs: usize, capacity: usize, discount: f64) -> Result<Self> {
+    /// `device` is where the network computes. Main memory is taken as it is filled, a device's at once.
+    ///
+    /// # Errors
+    /// Too few transitions, a stack that cannot be, or more than there is room for.
+    pub fn new(
+        spec: &EnvSpec,
+        num_envs: usize,
+        capacity: usize,
+        discount: f64,
+        (memory, device): (ReplayMemory, Device),
+    ) -> Result<Self> {
         if num_envs == 0 || capacity < num_envs {
             return Err(Error::Invalid(format!(
                 "a replay of {capacity} transitions cannot serve {num_envs} environments, expected \
@@ -76,12 +84,27 @@ impl Replay {
             return Err(Error::Invalid(format!("a stack of {stack} frames, expected 1 to 255")));
         }
         let shape = StackShape::of(spec);
-        let ring = || Ring::new(shape, capacity / num_envs);
-        let rings = iter::repeat_with(ring).take(num_envs).collect::<Result<_>>()?;
-        Ok(Self { shape, discount, actions: spec.actions.len(), rings, added: 0 })
+        let slots = Ring::slots_for(shape, capacity / num_envs);
+        let rows = slots.saturating_mul(num_envs);
+        let in_main_memory = || Frames::in_main_memory(shape.frame, rows);
+        let on_device = || Frames::on_device(shape.frame, rows, slots, device);
+        let frames = match memory {
+            ReplayMemory::Main => in_main_memory(),
+            ReplayMemory::Device => on_device(),
+            ReplayMemory::Auto if device == Device::Cpu => in_main_memory(),
+            ReplayMemory::Auto => on_device().or_else(|_| in_main_memory()),
+        }?;
+        let ring = |env| Ring::new(shape, slots, env * slots);
+        let rings = (0..num_envs).map(ring).collect::<Result<_>>()?;
+        Ok(Self { shape, discount, actions: spec.actions.len(), rings, frames, added: 0 })
     }
 
-    /// Bytes a full replay of `capacity` transitions takes.
+    /// Where its frames lie, and batches are put together.
+    pub fn device(&self) -> Device {
+        self.frames.device()
+    }
+
+    /// Bytes a full replay of `capacity` transitions takes, with its frames.
     pub fn bytes(spec: &EnvSpec, capacity: usize) -> u64 {
         let slot = spec.frame.len() + ring::COLUMN_BYTES;
         (capacity as u64).saturating_mul(slot as u64)
@@ -104,18 +127,20 @@ impl Replay {
 
     /// Takes in the first frame of an environment's episode.
     pub fn begin(&mut self, env: usize, frame: &[u8]) {
-        self.rings[env].begin(frame);
+        let row = self.rings[env].begin();
+        self.frames.put(row, frame);
     }
 
     /// Takes in a step and the frame that followed it: the episode's final one if the step was the
     /// last, in which case [`Self::begin`] comes next.
     pub fn add(&mut self, env: usize, action: usize, step: &Step, frame: &[u8]) {
         let discount = if step.terminated { 0.0 } else { step.discount };
-        self.rings[env].add(action as u32, step.reward, discount, frame);
+        let row = self.rings[env].add(action as u32, step.reward, discount);
+        self.frames.put(row, frame);
         self.added += 1;
     }
 
-    /// `batch` transitions drawn uniformly, with replacement; `None` while there are none.
+    /// `batch` transitions drawn uniformly, with replacement, on [its device](Self::device); `None` while there are none.
     pub fn sample(&self, batch: usize, stream: &mut Stream) -> Option<Transitions> {
         if self.is_empty() {
             return None;
@@ -176,24 +201,20 @@ impl Replay {
         let discount =
             |at: &Place<'_>| (self.discount * f64::from(at.ring.discount(at.index))) as f32;
         let discounts: Vec<f32> = places.iter().map(discount).collect();
+        let here = |tensor: Tensor| tensor.to_device(self.device());
         Transitions {
             s_tm1: self.observations(places, 0),
-            a_tm1: Tensor::from_slice(&actions),
-            r_t: Tensor::from_slice(&rewards),
-            discount_t: Tensor::from_slice(&discounts),
+            a_tm1: here(Tensor::from_slice(&actions)),
+            r_t: here(Tensor::from_slice(&rewards)),
+            discount_t: here(Tensor::from_slice(&discounts)),
             s_t: self.observations(places, 1),
         }
     }
 
     /// u8 `[batch, stack * channels, height, width]`, `later` slots after where the transitions begin.
     fn observations(&self, places: &[Place<'_>], later: u64) -> Tensor {
-        let FrameShape { channels, height, width } = self.shape.frame;
-        let planes = self.shape.stack * channels;
-        filled([places.len(), planes, height, width], |bytes| {
-            for (at, place) in bytes.chunks_exact_mut(self.shape.len()).zip(places) {
-                place.ring.write_stack(place.index + later, at);
-            }
-        })
+        let stacks = places.iter().flat_map(|at| at.ring.stack(at.index + later));
+        self.frames.stacks(&stacks.collect::<Vec<_>>(), self.shape.stack)
     }
 }
 
@@ -201,15 +222,4 @@ impl Replay {
 struct Place<'a> {
     ring: &'a Ring,
     index: u64,
-}
-
-/// A new u8 tensor in the CPU's memory whose bytes `fill` writes.
-fn filled(shape: [usize; 4], fill: impl FnOnce(&mut [u8])) -> Tensor {
-    let tensor = Tensor::zeros(shape.map(|size| size as i64), (Kind::Uint8, Device::Cpu));
-    // SAFETY: a new CPU tensor is contiguous, holds `numel` initialised bytes, and no one else
-    // has it yet.
-    let bytes =
-        unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<u8>(), tensor.numel()) };
-    fill(bytes);
-    tensor
 }

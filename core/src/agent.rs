@@ -6,7 +6,7 @@ use std::{
 };
 
 use pliant_envs::{env::EnvSpec, vector::Batch};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::{
     clock::Clock,
@@ -37,7 +37,7 @@ pub struct AgentContext<'a> {
 
 /// A checked configuration from which an agent can be built.
 pub trait AgentFactory: fmt::Debug {
-    /// Bytes of main memory the agent's replay takes.
+    /// Bytes the agent's replay takes when full, in main memory or where [`Agent::replay_device`] says.
     fn replay_bytes(&self, env: &EnvSpec) -> u64;
 
     /// True if it learns from the right actions that a [supervised](EnvSpec::supervised) environment
@@ -110,6 +110,11 @@ pub trait Agent: Checkpoint {
 
     /// Present value of the exploration rate, for logs.
     fn exploration(&self, clock: &Clock) -> f64;
+
+    /// Where what the replay keeps lies.
+    fn replay_device(&self) -> Device {
+        Device::Cpu
+    }
 
     /// Writes the replay, which may be too large to copy.
     fn save_replay(&self, out: &mut dyn Write) -> Result<()>;

@@ -41,7 +41,7 @@ impl Transitions {
     pub fn draw(&self, batch: usize, stream: &mut Stream) -> Option<Self> {
         let drawn = stream.distinct(batch, usize::try_from(self.count()).ok()?)?;
         let drawn: Vec<i64> = drawn.into_iter().map(|index| index as i64).collect();
-        let drawn = Tensor::from_slice(&drawn);
+        let drawn = Tensor::from_slice(&drawn).to_device(self.a_tm1.device());
         let of = |tensor: &Tensor| tensor.index_select(0, &drawn);
         Some(Self {
             s_tm1: of(&self.s_tm1),
@@ -80,7 +80,8 @@ pub trait ProbeData {
     /// What the values of next states are multiplied by where an episode goes on.
     fn discount(&self) -> f64;
 
-    /// `batch` different transitions drawn uniformly by `stream`; `None` while there are not as many.
+    /// `batch` different transitions drawn uniformly by `stream`, on whatever device they are kept; `None` while there are
+    /// not as many.
     fn transitions(&self, batch: usize, stream: &mut Stream) -> Option<Transitions>;
 
     /// The loss that the learner learns from, of each transition, f32 `[batch]`, with a gradient for

@@ -94,8 +94,8 @@ fn damaged_options(damage: &mut Damage) -> Options {
         set,
         with,
         probe,
-        seed: None,
         device,
+        ..Options::default()
     }
 }
 

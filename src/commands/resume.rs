@@ -21,10 +21,11 @@ use crate::{
 /// Continues a run from its newest checkpoint; one that ended before its first begins again.
 pub fn run(args: &ResumeArgs, plugins: &Plugins) -> Outcome {
     let directory = RunDirectory::open(&args.run)?;
-    let options =
-        Options { set: args.set.clone(), device: args.device.clone(), ..Options::default() };
+    let is_resolved = args.is_resolved;
+    let (set, device) = (args.set.clone(), args.device.clone());
+    let options = Options { set, device, is_resolved, ..Options::default() };
     let config = stored_config(&directory, options, plugins)?;
-    let stored = stored_config(&directory, Options::default(), plugins)?;
+    let stored = stored_config(&directory, Options::as_stored(), plugins)?;
     check_unchanged(&stored, &config).map_err(Failure::Input)?;
     check_interventions(&stored, &config, plugins).map_err(Failure::Input)?;
     let lock = directory.lock()?;

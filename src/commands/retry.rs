@@ -26,7 +26,7 @@ pub fn run(args: &RetryArgs, plugins: &Plugins) -> Outcome {
     let options =
         Options { set: args.set.clone(), device: args.device.clone(), ..Options::default() };
     let config = stored_config(&dump, options, plugins)?;
-    let stored = stored_config(&dump, Options::default(), plugins)?;
+    let stored = stored_config(&dump, Options::as_stored(), plugins)?;
     check_unchanged(&stored, &config).map_err(Failure::Input)?;
     check_interventions(&stored, &config, plugins).map_err(Failure::Input)?;
     let mut experiment = experiment::build(config, plugins)?;

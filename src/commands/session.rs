@@ -8,6 +8,7 @@ use pliant_core::{
     metrics::Metrics,
     sink::Sink,
 };
+use tch::Device;
 use toml::{Table, Value};
 
 use super::{scores, warnings};
@@ -76,6 +77,9 @@ pub fn run(
     let (config, provenance) = (experiment.config.clone(), provenance(&experiment));
     let evaluation_data = experiment.factory.evaluation_data();
     warnings::tell_of_idleness(&experiment);
+    if experiment.device != Device::Cpu && experiment.replay_in_main_memory() > 0 {
+        tell!("the replay is in main memory, its batches travel to the device");
+    }
     let mut runner = Runner::new(experiment, directory.clone(), stop)?;
     let mut is_changed = true;
     if let Some(loaded) = from.checkpoint() {

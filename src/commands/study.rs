@@ -13,6 +13,7 @@ use pliant_core::registry::Plugins;
 
 use crate::{
     cli::{StudyArgs, StudyCommand},
+    config,
     failure::{Failure, Outcome},
     study::{Builtin, Extent, Plan, StudyFile, StudyFolder},
 };
@@ -44,7 +45,10 @@ impl Asked {
     /// What the options name: a file, or the folder of a study that was begun.
     fn of(args: &StudyArgs) -> Outcome<Self> {
         let given = Path::new(&args.study);
-        if given.is_dir() {
+        if given.is_dir()
+            && (Builtin::find(&args.study).is_none()
+                || StudyFolder::at(given.to_owned()).is_begun())
+        {
             return Self::begun(args, given);
         }
         let (file, text) = read(&args.study).map_err(Failure::Input)?;
@@ -53,12 +57,20 @@ impl Asked {
         let folder = StudyFolder::at(args.out.clone().unwrap_or_else(default));
         let begun = folder.stored().ok().flatten().map(|stored| stored.extent());
         let begun = begun.filter(|begun| begun.scale == scale).and_then(|begun| begun.seeds);
-        let extent = Extent { scale, seeds: args.seeds.clone().or(begun), set: args.set.clone() };
+        let variables = config::variables().into_iter().map(|(_, assignment)| assignment);
+        let set = variables.chain(args.set.iter().cloned()).collect();
+        let extent = Extent { scale, seeds: args.seeds.clone().or(begun), set };
         Ok(Self { file, text, extent, folder })
     }
 
     fn begun(args: &StudyArgs, path: &Path) -> Outcome<Self> {
         let folder = StudyFolder::at(path.to_owned());
+        let stored = folder.stored()?.ok_or_else(|| {
+            let path = path.display();
+            Failure::Input(format!(
+                "{path}: there is no study.json, expected a folder that `pliant study run` made"
+            ))
+        })?;
         let given = [args.scale.is_some(), args.out.is_some(), !args.set.is_empty()];
         if given.contains(&true) {
             return Err(Failure::Input(format!(
@@ -66,17 +78,36 @@ impl Asked {
                 path.display()
             )));
         }
-        let stored = folder.stored()?.ok_or_else(|| {
-            let path = path.display();
-            Failure::Input(format!(
-                "{path}: there is no study.json, expected a folder that `pliant study run` made"
-            ))
-        })?;
         let source = path.join("study.json").display().to_string();
         let file = StudyFile::parse(&source, &stored.file).map_err(Failure::Input)?;
         let extent = stored.extent();
         let seeds = args.seeds.clone().or(extent.seeds);
         Ok(Self { file, text: stored.file, extent: Extent { seeds, ..extent }, folder })
+    }
+
+    /// The study as it was begun, to be told of.
+    fn begun_as(args: &StudyArgs) -> Outcome<Self> {
+        if args.seeds.is_some() || !args.set.is_empty() {
+            return Err(Failure::Input(
+                "--seeds and --set belong to `pliant study run`: what is told is of all runs that it was given"
+                    .to_owned(),
+            ));
+        }
+        let mut asked = Self::of(args)?;
+        let stored = asked.folder.stored()?.map(|stored| stored.extent());
+        match stored.filter(|stored| stored.scale == asked.extent.scale) {
+            Some(stored) => asked.extent = stored,
+            None => asked.extent.set.clear(),
+        }
+        Ok(asked)
+    }
+
+    /// The environment's variables, where the study has its settings already.
+    fn tell_what_is_not_heeded(&self) {
+        let is_heeded = |assignment: &String| self.extent.set.contains(assignment);
+        for (variable, _) in config::variables().into_iter().filter(|(_, it)| !is_heeded(it)) {
+            tell!("warning: {variable} is not heeded: the study has its settings already");
+        }
     }
 
     fn plan(&self, plugins: &Plugins) -> Outcome<Plan> {
@@ -88,7 +119,7 @@ impl Asked {
 fn read(given: &str) -> Result<(StudyFile, String), String> {
     let path = Path::new(given);
     match Builtin::find(given) {
-        Some(builtin) if !path.exists() => Ok((builtin.file()?, builtin.text.to_owned())),
+        Some(builtin) if !path.is_file() => Ok((builtin.file()?, builtin.text.to_owned())),
         _ => StudyFile::read(path),
     }
 }

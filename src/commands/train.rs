@@ -54,11 +54,16 @@ fn describe(experiment: &Experiment) {
     let spec = learner.online.spec();
     say!("# everything below was checked and built; nothing was run");
     say!(
-        "# observation {:?}, {} actions, {} parameters, replay {} when full, device {}",
+        "# observation {:?}, {} actions, {} parameters, replay {} when full{}, device {}",
         spec.observation,
         spec.actions,
         learner.online.variables().count(),
         amount(experiment.replay_bytes),
+        if experiment.replay_in_main_memory() < experiment.replay_bytes {
+            " in its memory"
+        } else {
+            ""
+        },
         crate::device::name(experiment.device),
     );
     say!("{}", experiment.config.to_toml().trim_end());

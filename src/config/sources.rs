@@ -22,12 +22,26 @@ pub struct Options {
     pub seed: Option<u64>,
     /// `--device D`.
     pub device: Option<String>,
+    /// The environment's variables are left out: of what has been resolved with them, or shall not depend on them.
+    pub is_resolved: bool,
 }
+
+impl Options {
+    /// Nothing over what a run has stored.
+    pub fn as_stored() -> Self {
+        Self { is_resolved: true, ..Self::default() }
+    }
+}
+
+/// What variables with settings begin with.
+const VARIABLES: &str = "PLIANT__";
 
 /// All layers of a command, lowest first.
 pub fn layers(options: &Options) -> Result<Vec<Layer>, String> {
     let mut layers = options.base.as_deref().map_or(Ok(Vec::new()), base)?;
-    layers.extend(environment(text_variables())?);
+    if !options.is_resolved {
+        layers.extend(environment(text_variables())?);
+    }
     for assignment in &options.set {
         layers.push(Layer::assignment("--set", assignment)?);
     }
@@ -130,15 +144,26 @@ fn text_variables() -> impl Iterator<Item = (String, String)> {
 
 /// Settings from variables such as `PLIANT__RUN__SEED=3`.
 fn environment(variables: impl Iterator<Item = (String, String)>) -> Result<Vec<Layer>, String> {
-    let mut named: Vec<(String, String)> =
-        variables.filter(|(name, _)| name.starts_with("PLIANT__")).collect();
-    named.sort();
-    let layer = |(name, value): &(String, String)| {
-        let path = name.trim_start_matches("PLIANT__").to_lowercase().replace("__", ".");
-        Layer::assignment("environment", &format!("{path}={value}"))
-            .map_err(|error| format!("{name}: {error}"))
+    let layer = |(name, assignment): &(String, String)| {
+        Layer::assignment("environment", assignment).map_err(|error| format!("{name}: {error}"))
     };
-    named.iter().map(layer).collect()
+    assignments(variables).iter().map(layer).collect()
+}
+
+/// Variables with settings, and each as `--set` takes it.
+fn assignments(variables: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
+    let assignment = |(name, value): (String, String)| {
+        let path = name.strip_prefix(VARIABLES)?.to_lowercase().replace("__", ".");
+        Some((name, format!("{path}={value}")))
+    };
+    let mut all: Vec<(String, String)> = variables.filter_map(assignment).collect();
+    all.sort();
+    all
+}
+
+/// The environment's variables with settings, and each as `--set` takes it.
+pub fn variables() -> Vec<(String, String)> {
+    assignments(text_variables())
 }
 
 /// Adds plug-ins to the list that the layers below end with.

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     ffi::OsString,
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io,
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::{Path, PathBuf},
@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal
 
 use super::gpus::{self, Gpus};
 use crate::{
+    config, disk,
     run_dir::{RunDirectory, State, Status},
     sinks::Progress,
 };
@@ -99,6 +100,7 @@ pub fn run_all(
         waiting: jobs.iter().enumerate().collect(),
         under_way: Vec::new(),
         ended: vec![None; jobs.len()],
+        is_without_room: false,
     };
     let mut is_told = false;
     loop {
@@ -116,6 +118,7 @@ pub fn run_all(
         }
         thread::sleep(PERIOD);
         fleet.reap(progress, is_told);
+        fleet.give_up_without_room(progress);
         progress.advance(jobs.iter().map(|job| frames(&job.run)).sum());
     }
     fleet.ended.into_iter().map(Option::unwrap_or_default).collect()
@@ -127,6 +130,8 @@ struct Fleet<'a> {
     waiting: VecDeque<(usize, &'a Job)>,
     under_way: Vec<UnderWay<'a>>,
     ended: Vec<Option<Ended>>,
+    /// The last one failed for want of room.
+    is_without_room: bool,
 }
 
 struct UnderWay<'a> {
@@ -167,12 +172,29 @@ impl<'a> Fleet<'a> {
                 Ok(Some(code)) => Ok(code),
                 Err(error) => Err(error.to_string()),
             };
-            let ended = how_it_ended(&one, &code, is_told);
+            let mut ended = how_it_ended(&one, &code, is_told);
+            if ended.error.is_some() && has_no_room(&one.job.run) {
+                let error = ended.error.get_or_insert_default();
+                *error = format!("no room is left on the disk: {error}");
+                self.is_without_room = true;
+            }
+            if !is_told && let Some(error) = &ended.error {
+                account_for(&one.job.run, error);
+            }
             let said = ended.error.clone().unwrap_or_else(|| ended.state().to_owned());
             progress.println(&format!("{}: {said}", one.job.name));
             self.ended[one.index] = Some(ended);
         }
         self.under_way = left;
+    }
+
+    /// Where one failed as the disk is full, so would all others.
+    fn give_up_without_room(&mut self, progress: &Progress) {
+        let left = self.waiting.len();
+        if self.is_without_room && left > 0 {
+            self.waiting.clear();
+            progress.println(&format!("{left} more do not begin, as no room is left on the disk"));
+        }
     }
 
     /// Asks those under way to stop. One that ended meanwhile cannot be asked.
@@ -192,11 +214,36 @@ fn start(program: &Path, job: &Job, gpu: Option<&str>) -> io::Result<Child> {
     let mut command = Command::new(program);
     command.arg0("pliant").args(&job.arguments).process_group(0);
     command.envs(gpu.map(|gpu| (gpus::VARIABLE, gpu)));
+    // They are in what the process is told already, and would lie over what differs between the jobs.
+    for (name, _) in config::variables() {
+        command.env_remove(name);
+    }
     // SAFETY: between fork and exec this makes one system call and allocates nothing.
     unsafe {
         command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::TERM))?));
     }
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()
+}
+
+/// Less than a checkpoint of the smallest network takes.
+const LITTLE: u64 = 1_000_000;
+
+fn has_no_room(run: &Path) -> bool {
+    run.ancestors()
+        .find(|path| path.is_dir())
+        .is_some_and(|path| disk::free(path).is_ok_and(|free| free < LITTLE))
+}
+
+/// Writes down what a process that was killed could not say itself, so that its run counts as failed and not as one that
+/// somebody stopped.
+fn account_for(run: &Path, error: &str) {
+    let Ok(directory) = RunDirectory::open(run) else { return };
+    let Some(status) = directory.status() else { return };
+    if status.state == State::Running && !directory.is_held() {
+        let error = Some(error.to_owned());
+        // Where it cannot be written, the run is one that can go on, as before.
+        let _ = directory.write_status(&Status { state: State::Failed, error, ..status });
+    }
 }
 
 fn log_file(run: &Path) -> PathBuf {
@@ -208,7 +255,8 @@ fn log_file(run: &Path) -> PathBuf {
 /// By its exit code and, where it is not from before, what the run says of itself. `is_told`: it was asked to stop.
 fn how_it_ended(one: &UnderWay<'_>, code: &Result<ExitStatus, String>, is_told: bool) -> Ended {
     let status = status(&one.job.run);
-    let see = |code: &str| Some(format!("{code}; see {}", log_file(&one.job.run).display()));
+    let log = log_file(&one.job.run);
+    let see = |code: &str| Some(format!("{code}{}; see {}", last_error(&log), log.display()));
     let is_own = status != one.before;
     let error = match (code, &status) {
         (Err(error), _) => see(error),
@@ -227,6 +275,14 @@ fn how_it_ended(one: &UnderWay<'_>, code: &Result<ExitStatus, String>, is_told: 
         (Ok(code), _) => see(&code.to_string()),
     };
     Ended { status, error }
+}
+
+/// The error that a program which ended ended with, if it said one.
+fn last_error(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    let error = last.filter(|line| line.starts_with("error"));
+    error.map(|line| format!(" ({line})")).unwrap_or_default()
 }
 
 fn frames(run: &Path) -> u64 {
@@ -278,10 +334,14 @@ mod tests {
                 "{error}"
             );
         }
-        let failing = [job(folder.path(), "bad", "echo why >&2; exit 3")];
+        let failing = [job(folder.path(), "bad", "echo error: why >&2; exit 3")];
         let ended = run_all(Path::new("/bin/sh"), &failing, 1, &Gpus::default(), &quiet, &go_on);
-        assert!(ended[0].error.as_deref().is_some_and(|error| error.contains("exit status: 3")));
-        assert_eq!(std::fs::read_to_string(folder.path().join("bad.log")).expect("a log"), "why\n");
+        let error = ended[0].error.as_deref().expect("it failed");
+        assert!(error.contains("exit status: 3 (error: why); see"), "{error}");
+        assert_eq!(
+            fs::read_to_string(folder.path().join("bad.log")).expect("a log"),
+            "error: why\n"
+        );
         let ended =
             run_all(Path::new("/no/such/program"), &failing, 1, &Gpus::default(), &quiet, &go_on);
         assert!(ended[0].error.as_deref().is_some_and(|error| error.contains("cannot be started")));
@@ -297,7 +357,7 @@ mod tests {
             (0..).zip(&jobs).map(|(i, it)| job(folder.path(), &format!("run{i}"), it)).collect();
         let (gpus, quiet) = (Gpus::among(2, Some("5,7")), Progress::quiet());
         run_all(Path::new("/bin/sh"), &jobs, 2, &gpus, &quiet, &AtomicBool::new(false));
-        let log = |name| std::fs::read_to_string(folder.path().join(name)).expect("a log");
+        let log = |name| fs::read_to_string(folder.path().join(name)).expect("a log");
         assert_eq!(["run0.log", "run1.log", "run2.log"].map(log), ["5\n", "7\n", "5\n"]);
     }
 
@@ -309,10 +369,10 @@ mod tests {
             let error = (state == State::Failed).then(|| "an old one".to_owned());
             let status = Status { state, error, ..Status::default() };
             let run = folder.path().join("run");
-            std::fs::create_dir_all(&run).expect("writable");
-            std::fs::write(run.join("config.toml"), "").expect("writable");
+            fs::create_dir_all(&run).expect("writable");
+            fs::write(run.join("config.toml"), "").expect("writable");
             let text = serde_json::to_string(&status).expect("plain data");
-            std::fs::write(run.join("status.json"), text).expect("writable");
+            fs::write(run.join("status.json"), text).expect("writable");
             let jobs = [job(folder.path(), "run", "exit 2")];
             let go_on = AtomicBool::new(false);
             let ended = run_all(
@@ -327,6 +387,24 @@ mod tests {
             let error = ended[0].error.as_deref().expect("it failed");
             assert!(error.contains("exit status: 2") && !error.contains("old"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_run_whose_process_was_killed_has_failed_by_that() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let run = folder.path().join("run");
+        fs::create_dir(&run).expect("writable");
+        fs::write(run.join("config.toml"), "").expect("writable");
+        let status = Status { state: State::Running, budget_frames: 9, ..Status::default() };
+        let status = serde_json::to_string(&status).expect("plain data");
+        let script = format!("echo '{status}' >{}/status.json; kill -9 $$", run.display());
+        let jobs = [job(folder.path(), "run", &script)];
+        let (quiet, stop) = (Progress::quiet(), AtomicBool::new(false));
+        let ended = run_all(Path::new("/bin/sh"), &jobs, 1, &Gpus::default(), &quiet, &stop);
+        assert_eq!(ended[0].state(), "failed");
+        let found = super::status(&run).expect("an account");
+        assert_eq!((found.state, found.budget_frames), (State::Failed, 9));
+        assert!(found.error.is_some_and(|error| error.contains("signal: 9")));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
     Section, escaped,
     figure::{self, Figure},
     file_name, seeds, titled,
-    words::of_intervals,
+    words::{of_intervals, of_log_axis},
 };
 use crate::{
     failure::{Failure, Outcome},
@@ -68,9 +68,10 @@ fn section(spec: &CurvesSpec, group: &Group<'_>, folder: &Path) -> Outcome<(Sect
         drawn: figure::lines(figure::axis(x, false), figure::axis(&spec.tag, spec.log_y), &curves),
         csv: figure::curves_csv(&curves),
         caption: format!(
-            "Mean over seeds of <code>{}</code>; {}. Seeds: {}.",
+            "Mean over seeds of <code>{}</code>; {}.{} Seeds: {}.",
             escaped(&spec.tag),
             of_intervals(figure::most_seeds(&curves)),
+            of_log_axis(spec.log_y),
             counts.join(", ")
         ),
         of: spec.tag.clone(),
@@ -106,7 +107,16 @@ pub(super) fn curve(
             Err(error) => return Some(Err(error)),
         }
     }
+    Some(curve_at(name, runs, grid))
+}
+
+/// The same at places of choice.
+pub(super) fn curve_at(
+    name: &str,
+    runs: &[Series],
+    grid: Vec<f64>,
+) -> Result<Curve, pliant_statistics::error::Error> {
     let learning = LearningCurve { grid, interpolation: Interpolation::Linear };
     let spread = Spread::Bootstrap(Bootstrap::new(0).with_replicates(REPLICATES));
-    Some(learning.of_seeds(name, runs, Average::Mean, spread))
+    learning.of_seeds(name, runs, Average::Mean, spread)
 }

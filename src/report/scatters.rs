@@ -12,13 +12,14 @@ use pliant_statistics::{
 use super::{
     Section, escaped,
     figure::{self, Figure, quoted},
+    lost,
     words::{said, said_of, shown},
 };
 use crate::{
     failure::{Failure, Outcome},
     plot::{self, Cloud, Scatter},
     run_dir::write_whole,
-    study::{Measured, Member, Number, Results, ScatterSpec},
+    study::{Measured, Member, Number, Points, Results, ScatterSpec},
 };
 
 const RESAMPLES: usize = 5000;
@@ -27,13 +28,15 @@ const RESAMPLES: usize = 5000;
 pub fn section(spec: &ScatterSpec, results: &Results<'_>, folder: &Path) -> Outcome<Section> {
     let members = results.pooled(&spec.groups);
     let clouds: Vec<Cloud> = members.iter().map(|member| cloud(spec, member)).collect();
-    let found = correlations(&members.iter().map(|member| means(spec, member)).collect::<Vec<_>>())
+    let of_groups: Vec<Cloud> = members.iter().map(|member| points(spec, member)).collect();
+    let found = correlations(&of_groups)
         .map_err(|error| Failure::Run(format!("scatter {}: {error}", spec.name)))?;
+    let losses = Losses::of(&members, &clouds);
     write_whole(
         &folder.join(format!("{}~~correlations.csv", spec.name)),
-        correlations_csv(&found).as_bytes(),
+        correlations_csv(&found, &losses).as_bytes(),
     )?;
-    let (points, runs) =
+    let (shown, runs) =
         (clouds.iter().map(|it| it.points.len()).sum::<usize>(), results.runs().len());
     let drawn = Scatter { x: axis(&spec.x), y: axis(&spec.y), clouds };
     let figure = Figure {
@@ -42,9 +45,9 @@ pub fn section(spec: &ScatterSpec, results: &Results<'_>, folder: &Path) -> Outc
         csv: points_csv(spec, &members),
         drawn: plot::Figure::Scatter(drawn),
         caption: format!(
-            "A point for each of {points} runs, of {runs} that are finished.{}{}",
-            lost(results, points),
-            table(&found)
+            "A point for each of {shown} runs, of {runs} that are finished.{}{}",
+            losses.told(),
+            table(spec, &found, &losses)
         ),
         of: format!("both {} and {}", spec.x.tag, spec.y.tag),
     };
@@ -64,8 +67,15 @@ fn cloud(spec: &ScatterSpec, member: &Member<'_>) -> Cloud {
     Cloud { name: member.label().to_owned(), points }
 }
 
-/// A point for each combination of conditions: runs that differ in their seeds alone are alike, and would count as so much
-/// evidence.
+/// What the correlation of a group is of.
+fn points(spec: &ScatterSpec, member: &Member<'_>) -> Cloud {
+    match spec.points {
+        Points::Combinations => means(spec, member),
+        Points::Runs => cloud(spec, member),
+    }
+}
+
+/// A point for each combination of conditions.
 fn means(spec: &ScatterSpec, member: &Member<'_>) -> Cloud {
     let mut of_combinations: BTreeMap<&[String], Vec<(f64, f64)>> = BTreeMap::new();
     for measured in &member.runs {
@@ -88,25 +98,48 @@ fn correlations(clouds: &[Cloud]) -> Result<Groups, pliant_statistics::error::Er
     correlations_of_groups(RankCorrelation::Spearman, groups, &bootstrap)
 }
 
-/// Those that failed or have no finite number may have to do with what is measured.
-fn lost(results: &Results<'_>, points: usize) -> String {
-    let lost = results.failed.len() + results.runs().len() - points;
-    let them = "and the correlations are of those that are left";
-    if lost == 0 {
-        String::new()
-    } else {
-        format!(" {lost} more failed or have no finite number, {them}.")
+/// How many runs of each group failed or have no finite number, which may have to do with what is measured.
+struct Losses<'a>(BTreeMap<&'a str, usize>);
+
+impl<'a> Losses<'a> {
+    fn of(members: &'a [Member<'a>], clouds: &[Cloud]) -> Self {
+        let lost = |(member, cloud): (&'a Member<'a>, &Cloud)| {
+            (member.label(), lost(cloud.points.len(), member))
+        };
+        Self(members.iter().zip(clouds).map(lost).collect())
+    }
+
+    fn all(&self) -> usize {
+        self.0.values().sum()
+    }
+
+    /// In the caption.
+    fn told(&self) -> String {
+        match self.all() {
+            0 => String::new(),
+            lost => format!(
+                " {lost} more failed or have no finite number, and the correlations are of those that are left."
+            ),
+        }
+    }
+
+    /// What may be said of a group: nothing, if it lost some.
+    fn verdict(&self, effect: &Effect) -> String {
+        match self.0.get(&*effect.estimate.name) {
+            Some(lost) if *lost > 0 => "none, as runs are lost".to_owned(),
+            _ => said(effect.verdict()).replace("higher", "rises").replace("lower", "falls"),
+        }
     }
 }
 
-fn table(found: &Groups) -> String {
+fn table(spec: &ScatterSpec, found: &Groups, losses: &Losses<'_>) -> String {
     let row = |effect: &Effect| {
         format!(
             "<tr><th>{}</th><td>{}</td><td>{}</td><td>{}</td></tr>",
             escaped(&effect.estimate.name),
             escaped(&shown(&effect.estimate)),
             effect.estimate.n,
-            escaped(&said(effect.verdict()).replace("higher", "rises").replace("lower", "falls"))
+            escaped(&losses.verdict(effect))
         )
     };
     let undefined = |(name, why): &(String, String)| {
@@ -115,23 +148,28 @@ fn table(found: &Groups) -> String {
     let rows: String =
         found.effects.iter().map(row).chain(found.undefined.iter().map(undefined)).collect();
     let flips = match found.signs.flip() {
+        _ if losses.all() > 0 => "Of flips of the sign nothing can be claimed, as runs are lost.",
         true => "The sign flips between groups.",
         false => "No flip of the sign between groups can be claimed.",
     };
+    let (of, points) = match spec.points {
+        Points::Combinations => ("means over seeds", "combinations"),
+        Points::Runs => ("runs", "runs"),
+    };
     format!(
-        "<table><thead><tr><th></th><th>Spearman's rho of means over seeds, intervals that hold for all groups together (Bonferroni)</th>\
-         <th>combinations</th><th>verdict</th></tr></thead><tbody>{rows}</tbody></table> {flips}"
+        "<table><thead><tr><th></th><th>Spearman's rho of {of}, intervals that hold for all groups together (Bonferroni)</th>\
+         <th>{points}</th><th>verdict</th></tr></thead><tbody>{rows}</tbody></table> {flips}"
     )
 }
 
-fn correlations_csv(found: &Groups) -> String {
-    let mut text = String::from("group,spearman,low,high,combinations,p_value,verdict\n");
+fn correlations_csv(found: &Groups, losses: &Losses<'_>) -> String {
+    let mut text = String::from("group,spearman,low,high,points,p_value,verdict\n");
     for effect in &found.effects {
         let estimate = &effect.estimate;
         let end = |end: Option<f64>| end.map(|end| end.to_string()).unwrap_or_default();
         let (low, high) = (end(estimate.low()), end(estimate.high()));
         let (group, rho, n) = (quoted(&estimate.name), estimate.estimate, estimate.n);
-        let verdict = quoted(&said(effect.verdict()));
+        let verdict = quoted(&losses.verdict(effect));
         writeln!(text, "{group},{rho},{low},{high},{n},{},{verdict}", effect.p_value)
             .expect("a String takes all");
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use pliant_core::metrics::Line;
 use pliant_statistics::{
     curve::{Curve, Point},
-    series::Series,
+    series::{Series, measured_grid},
 };
 
 use super::{
@@ -51,7 +51,9 @@ fn by_condition(
     for group in results.along(Some(axis)) {
         let mut shown = Vec::new();
         for member in &group.members {
-            let file = |run: &&Measured<'_>| Some(run.figure(&spec.tag, "csv", spec.at)?.1);
+            let file = |run: &&Measured<'_>| {
+                Some(run.figure(&spec.tag, "csv", spec.at.unwrap_or_default())?.1)
+            };
             let lines = member.runs.iter().filter_map(|run| read_first_line(&file(run)?));
             shown.extend(averaged(member.label(), &lines.collect::<Vec<_>>())?);
         }
@@ -100,8 +102,8 @@ fn averaged(name: &str, lines: &[Line]) -> Outcome<Option<Shown>> {
     let failed = |error| Failure::Run(format!("snapshots of {name}: {error}"));
     let series = |line: &Line| Series::new(name, line.points.clone()).map_err(failed);
     let series: Vec<Series> = lines.iter().map(series).collect::<Result<_, _>>()?;
-    let curve = curves::curve(name, &series).transpose().map_err(failed)?;
-    Ok(curve.map(|curve| Shown { curve, seeds: lines.len() }))
+    let curve = curves::curve_at(name, &series, measured_grid(&series)).map_err(failed)?;
+    Ok(Some(Shown { curve, seeds: lines.len() }))
 }
 
 fn section(
@@ -113,7 +115,7 @@ fn section(
     let curves: Vec<Curve> = shown.iter().map(|shown| shown.curve.clone()).collect();
     let count = |shown: &Shown| format!("{}: {}", escaped(&shown.curve.name), shown.seeds);
     let counts: Vec<String> = shown.iter().map(count).collect();
-    let at = match (&spec.lines, spec.at) {
+    let at = match (&spec.lines, spec.at.unwrap_or_default()) {
         (None, _) => "at several times",
         (Some(_), When::First) => "as it was measured first",
         (Some(_), When::Last) => "as it was measured last",

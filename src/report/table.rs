@@ -177,7 +177,7 @@ fn csv(rows: &[Row]) -> String {
             shown(effect.and_then(|effect| effect.estimate.low())),
             shown(effect.and_then(|effect| effect.estimate.high())),
             shown(effect.map(|effect| effect.p_value)),
-            row.verdict.clone().unwrap_or_default(),
+            row.verdict.as_deref().map(quoted).unwrap_or_default(),
         ];
         text += &format!("{name},{}\n", fields.join(","));
     }

@@ -12,7 +12,7 @@ use super::{
     Section, escaped,
     figure::{self, Figure},
     file_name, seeds, titled,
-    words::{found, of_intervals, of_member, said_of},
+    words::{found, of_intervals, of_log_axis, of_member, said_of},
 };
 use crate::{
     failure::{Failure, Outcome},
@@ -44,11 +44,7 @@ fn section(spec: &TrendSpec, grid: &Grid<'_>, folder: &Path) -> Outcome<Section>
             said_of(spec.take),
             escaped(&spec.tag),
             of_intervals(figure::most_seeds(&curves)),
-            if spec.log_y {
-                " What is not above 0 has no place on the axis; the CSV has it."
-            } else {
-                ""
-            },
+            of_log_axis(spec.log_y),
             escaped(&counts(spec, grid))
         ),
         of: spec.tag.clone(),

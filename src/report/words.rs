@@ -62,6 +62,17 @@ pub(super) fn of_paired_intervals(pairs: usize) -> &'static str {
     }
 }
 
+/// What cannot be shown where powers of ten are equally far apart.
+pub(super) fn of_log_axis(is_log: bool) -> &'static str {
+    match is_log {
+        true => {
+            " What is not above 0 has no place on the axis, and intervals that reach there end at the least that is shown; the \
+             CSV has all."
+        }
+        false => "",
+    }
+}
+
 /// What may be said of a difference.
 pub(super) fn said(verdict: Verdict) -> String {
     match verdict {

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
-use super::file::{Axis, Condition, StudyFile};
+use super::{
+    file::{Axis, Condition, StudyFile},
+    spec::SnapshotSpec,
+};
 
 type ByAxis = BTreeMap<String, Vec<String>>;
 
@@ -18,6 +21,9 @@ pub(super) fn check(file: &StudyFile) -> Result<(), String> {
         return Err("there is no scale: give one as [scales.NAME]".to_owned());
     }
     for left_out in &file.leave_out {
+        if left_out.is_empty() {
+            return Err("a [[leave_out]] is empty: name the conditions that are not run".to_owned());
+        }
         check_conditions(file, "leave_out", left_out)?;
     }
     for combination in &file.combinations {
@@ -117,7 +123,20 @@ fn check_report(file: &StudyFile) -> Result<(), String> {
     if let Some(matrix) = file.matrices.iter().find(|matrix| matrix.at.is_empty()) {
         return Err(format!("matrices {}.at is an empty list", matrix.name));
     }
+    let is_idle = |it: &&SnapshotSpec| it.lines.is_none() && it.at.is_some();
+    if let Some(snapshots) = file.snapshots.iter().find(is_idle) {
+        return Err(format!(
+            "snapshots {}.at does nothing without `lines`: all times are shown then",
+            snapshots.name
+        ));
+    }
     for table in &file.tables {
+        if table.columns.is_some() && table.against.is_some() {
+            return Err(format!(
+                "tables {}: `against` does nothing with `columns`, expected one of the two",
+                table.name
+            ));
+        }
         if let Some(name) = &table.against {
             let place = format!("tables {}, against", table.name);
             check_conditions(file, &place, &one(&table.rows, [name]))?;

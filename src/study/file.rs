@@ -311,6 +311,17 @@ seeds = "0..1"
                 "[[leave_out]]\nnorm = []\n[scales.smoke]",
                 &["leave_out.norm", "empty"],
             ),
+            ("[scales.smoke]", "[[leave_out]]\n[scales.smoke]", &["[[leave_out]] is empty"]),
+            (
+                "[scales.smoke]",
+                "[[snapshots]]\nname = \"s\"\ntitle = \"S\"\ntag = \"x\"\nx_label = \"x\"\nat = \"first\"\n[scales.smoke]",
+                &["snapshots s.at does nothing", "`lines`"],
+            ),
+            (
+                "[scales.smoke]",
+                "[[tables]]\nname = \"t\"\ntitle = \"T\"\ntag = \"x\"\nrows = \"norm\"\ncolumns = \"width\"\nagainst = \"none\"\n[scales.smoke]",
+                &["tables t", "`against`", "`columns`"],
+            ),
             (
                 "[scales.smoke]",
                 "[[tables]]\nname = \"t\"\ntitle = \"T\"\ntag = \"x\"\nrows = \"norms\"\n[scales.smoke]",

@@ -54,7 +54,7 @@ impl Plan {
         let base =
             config::expand(Layer::of_table(format!("study {name}, [base]"), file.base.clone()))?;
         let of_scale = Layer::of_table(format!("study {name}, scale {scale}"), size.set.clone());
-        let options = Options { set: set.clone(), ..Options::default() };
+        let options = Options { set: set.clone(), is_resolved: true, ..Options::default() };
         let above = config::layers(&options)?;
         let mut runs = Vec::new();
         for cell in cells(file, scale)? {
@@ -129,7 +129,7 @@ fn cells<'a>(file: &'a StudyFile, scale: &str) -> Result<Vec<Vec<&'a Condition>>
 }
 
 fn is_left_out(file: &StudyFile, cell: &[&Condition]) -> bool {
-    file.leave_out.iter().any(|left_out| !left_out.is_empty() && is_of(file, cell, left_out))
+    file.leave_out.iter().any(|left_out| is_of(file, cell, left_out))
 }
 
 /// True if a combination has one of the conditions named on each axis named.

@@ -101,6 +101,21 @@ pub struct ScatterSpec {
     pub y: Number,
     /// The axis whose conditions are groups.
     pub groups: String,
+    /// What the correlations are of.
+    #[serde(default)]
+    pub points: Points,
+}
+
+/// What a correlation is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Points {
+    /// Means over seeds, a point for each combination of conditions: runs that differ in their seeds alone are alike, and
+    /// would count as so much evidence.
+    #[default]
+    Combinations,
+    /// Runs, a point each, where what differs between seeds is the question.
+    Runs,
 }
 
 /// A number of a run: `{ tag = "norms/weight", take = "last" }`.
@@ -127,9 +142,8 @@ pub struct SnapshotSpec {
     pub tag: String,
     /// The axis whose conditions are lines; without, lines are times.
     pub lines: Option<String>,
-    /// With `lines`: the first or the last measurement.
-    #[serde(default)]
-    pub at: When,
+    /// With `lines`: the first or the last measurement, which it is by default.
+    pub at: Option<When>,
     /// What the horizontal axis is called.
     pub x_label: String,
     /// Powers of ten are equally far apart on the horizontal axis.

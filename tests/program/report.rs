@@ -262,7 +262,24 @@ fn every_part_shows_what_the_runs_measured() {
     close(mean, mean_of_all(&REWARDS[1..], 3));
     assert!(page.contains("scores of 2 tasks, seeds 0, 1, 2;"), "tasks of all");
     assert!(page.contains("Left out, as not all have these seeds of them: true_label."));
-    assert!(!page.contains("no verdict, as seeds are lost"), "none is lost of those");
+    assert!(page.contains("no verdict, as seeds are lost"), "of what is left out");
+    // A run of a group is without a number.
+    let page = || {
+        succeeds(folder.path(), &["report", "out"]);
+        fs::read_to_string(study.report("index.html")).expect("a page")
+    };
+    assert!(!page().contains("as runs are lost"), "nothing of the scatter is");
+    let run = study.run("myopic", "8", 0).join("metrics.csv");
+    let text = fs::read_to_string(&run).expect("written");
+    let kept =
+        text.lines().filter(|line| !line.contains("norms/weight")).map(|line| format!("{line}\n"));
+    fs::write(&run, kept.collect::<String>()).expect("writable");
+    let page = page();
+    assert!(page.contains("Of flips of the sign nothing can be claimed, as runs are lost."));
+    let verdicts = rows(&study.report("scatter~~correlations.csv"));
+    let verdict = |row: &Vec<String>| row[6..].concat();
+    assert_eq!(verdict(&verdicts[1]), "none as runs are lost", "{verdicts:?}");
+    assert_ne!(verdict(&verdicts[0]), verdict(&verdicts[1]), "of the group alone");
 }
 
 #[test]

@@ -10,7 +10,8 @@ use std::{
 use pliant_core::seeds::Seeds;
 
 use crate::common::{
-    Ran, metrics_without_time, newest_tensors, pliant, signal, started, succeeds, wait_until,
+    Ran, metrics_without_time, newest_tensors, pliant, pliant_with, signal, started, succeeds,
+    wait_until,
 };
 
 /// Two widths, with and without layer norm, two seeds: eight runs of a second.
@@ -152,6 +153,44 @@ fn a_study_has_the_seeds_that_are_asked_for() {
     assert!(doctor.out.contains("8 begun, of 7"), "{}", doctor.out);
 }
 
+/// They are taken with the plan, as `--set` is, and lie over nothing after it.
+#[test]
+fn variables_of_the_environment_are_part_of_what_was_planned_and_of_nothing_else() {
+    let folder = folder();
+    let with = |args: &[&str], variable, value| pliant_with(folder.path(), args, variable, value);
+    let seed = with(&["study", "run", "small.toml"], "PLIANT__RUN__SEED", "7");
+    refused(&seed, &["run.seed=7", "have the seeds of its scale"]);
+    let ran = with(&["study", "run", "small.toml"], "PLIANT__EVAL__STEPS", "20");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let study = folder.path().join("studies/small-smoke");
+    let config = |name| fs::read_to_string(run_of(&study, name).join("config.toml")).expect(name);
+    assert!(config(RUNS[0]).contains("steps = 20"), "{}", config(RUNS[0]));
+    // The same folder from a shell without it, and from one with another.
+    let again = pliant(folder.path(), &["study", "run", "studies/small-smoke"]);
+    assert!(again.code == Some(0) && again.err.contains("0 of 8 runs"), "{}", again.err);
+    fs::remove_dir_all(run_of(&study, RUNS[1])).expect("a run");
+    let again = with(&["study", "run", "studies/small-smoke"], "PLIANT__RUN__SEED", "7");
+    assert!(again.code == Some(0) && again.err.contains("1 of 8 runs"), "{}", again.err);
+    assert!(again.err.contains("PLIANT__RUN__SEED is not heeded"), "{}", again.err);
+    assert!(config(RUNS[1]).contains("seed = 1"), "{}", config(RUNS[1]));
+    let scaled =
+        pliant(folder.path(), &["study", "run", "studies/small-smoke", "--scale", "smoke"]);
+    refused(&scaled, &["--scale", "has them already"]);
+    let report = with(&["study", "report", "small.toml"], "PLIANT__EVAL__STEPS", "30");
+    assert!(report.code == Some(0) && report.err.is_empty(), "{}", report.err);
+    let picked = pliant(folder.path(), &["study", "report", "small.toml", "--seeds", "0"]);
+    refused(&picked, &["--seeds", "belong to `pliant study run`"]);
+}
+
+#[test]
+fn a_study_by_its_name_is_found_beside_a_folder_of_that_name() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("interventions")).expect("writable");
+    let status = ["study", "status", "interventions", "--scale", "smoke"];
+    let ran = pliant(folder.path(), &status);
+    assert!(ran.code == Some(0) && ran.out.contains("scale smoke"), "{}{}", ran.out, ran.err);
+}
+
 /// A CSV file's rows, without quotes.
 fn rows(path: &Path) -> Vec<Vec<String>> {
     let text =
@@ -161,6 +200,12 @@ fn rows(path: &Path) -> Vec<Vec<String>> {
 }
 
 /// The values of a tag in a run's table.
+/// Of a line of a CSV, as readers that know quotes count them.
+fn count_of_fields(line: &str) -> usize {
+    let parts = line.split('"').step_by(2);
+    1 + parts.map(|outside| outside.matches(',').count()).sum::<usize>()
+}
+
 fn values(run: &Path, tag: &str) -> Vec<f64> {
     let of_tag = rows(&run.join("metrics.csv")).into_iter().filter(|row| row[4] == tag);
     of_tag.map(|row| row[5].parse().expect("a number")).collect()
@@ -171,7 +216,7 @@ fn a_report_shows_means_over_seeds_and_claims_nothing_of_two() {
     let folder = folder();
     let study = folder.path().join("out");
     let refused_early = pliant(folder.path(), &["study", "report", "small.toml", "--out", "out"]);
-    refused(&refused_early, &["no run is finished"]);
+    refused(&refused_early, &["no run can be shown (8 runs not finished)"]);
     succeeds(folder.path(), &["study", "run", "small.toml", "--out", "out"]);
     succeeds(folder.path(), &["study", "report", "out"]);
     let report = study.join("report");
@@ -254,6 +299,14 @@ fn seeds_that_are_lost_are_told_and_nothing_is_claimed_of_those_that_are_left() 
         assert!(page.contains(words), "{words}");
     }
     assert!(!page.contains("too few"), "every comparison has lost a seed");
+    let entries = fs::read_dir(study.join("report")).expect("a report").flatten();
+    let tables =
+        entries.map(|entry| entry.path()).filter(|path| path.extension() == Some("csv".as_ref()));
+    for table in tables {
+        let text = fs::read_to_string(&table).expect("written");
+        let counts: Vec<usize> = text.lines().map(count_of_fields).collect();
+        assert!(counts.iter().all(|count| *count == counts[0]), "{}: {text}", table.display());
+    }
     let row = &rows(&study.join("report/accuracy~16.csv"))[2];
     assert_eq!((&*row[7], &*row[8], &*row[9]), ("1", "2", "1"), "{row:?}");
     let ran = pliant(folder.path(), &["study", "status", "out"]);
@@ -418,5 +471,5 @@ fn bad_studies_are_refused_before_anything_is_run() {
     refused(&asked(&["doctor", "scaling"]), &["`scaling` is a study", "--dry-run"]);
     refused(&asked(&["study", "run", "small.toml", "--seeds", "3..1"]), &["--seeds", "lower end"]);
     refused(&asked(&["study", "status", "."]), &["no study.json"]);
-    refused(&asked(&["study", "run", ".", "--scale", "smoke"]), &["--scale"]);
+    refused(&asked(&["study", "run", ".", "--scale", "smoke"]), &["no study.json"]);
 }

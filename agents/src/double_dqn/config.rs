@@ -10,7 +10,10 @@ use pliant_core::{
 use serde::{Deserialize, Serialize};
 
 use super::DoubleDqn;
-use crate::{OnNotFinite, replay::Replay};
+use crate::{
+    OnNotFinite,
+    replay::{Replay, ReplayMemory},
+};
 
 /// Larger batches are taken for a mistake.
 const MAX_BATCH: u64 = 1 << 16;
@@ -26,6 +29,9 @@ pub struct DoubleDqnConfig {
     pub batch_size: u32,
     /// Transitions kept, over all environments. An episode's final frame takes a transition's place.
     pub replay_capacity: u64,
+    /// Which memory keeps the replay's frames: `auto` is the GPU's where the network computes on one that has the room,
+    /// main memory otherwise. Numbers do not depend on it.
+    pub replay_memory: ReplayMemory,
     /// Agent steps, over all environments, before the first update.
     pub learning_starts: u64,
     /// Agent steps, over all environments, per update.
@@ -52,6 +58,7 @@ impl Default for DoubleDqnConfig {
             discount: 0.99,
             batch_size: 32,
             replay_capacity: 1_000_000,
+            replay_memory: ReplayMemory::Auto,
             learning_starts: 50_000,
             update_every_agent_steps: 4,
             target_period_updates: 7500,

@@ -1,4 +1,4 @@
-//! One environment's frames, and the transitions between them.
+//! Where one environment's frames lie, and the transitions between them.
 
 use std::ops::Range;
 
@@ -12,8 +12,8 @@ use super::StackShape;
 /// Bytes a slot takes beside its frame.
 pub(super) const COLUMN_BYTES: usize = 1 + 4 + 4 + 4;
 
-/// The latest frames of one environment. Slots are numbered from the first ever pushed; number `i`
-/// lies at `i % slots`.
+/// The latest frames of one environment, which lie in a row of [`Frames`](super::frames::Frames) each. Slots are numbered
+/// from the first ever pushed; number `i` lies at `i % slots`.
 ///
 /// Transitions begin in the window, the newest `capacity + 1` slots (the newest itself has none yet).
 /// Below it the ring keeps the `stack - 1` frames that the window's oldest observation needs.
@@ -21,6 +21,8 @@ pub(super) const COLUMN_BYTES: usize = 1 + 4 + 4 + 4;
 pub(super) struct Ring {
     shape: StackShape,
     slots: usize,
+    /// The row of the first place.
+    first_row: usize,
     pub(super) columns: Columns,
     pushed: u64,
     transitions: usize,
@@ -29,8 +31,6 @@ pub(super) struct Ring {
 /// What is kept of each slot.
 #[derive(Debug)]
 pub(super) struct Columns {
-    /// u8 `[slots, channels, height, width]`.
-    pub frames: Vec<u8>,
     /// Frames of the same episode before this one, counted up to the stack size.
     pub ages: Vec<u8>,
     /// The action taken at this frame, and what came of it.
@@ -40,51 +40,56 @@ pub(super) struct Columns {
 }
 
 impl Ring {
-    pub fn new(shape: StackShape, capacity: usize) -> Result<Self> {
-        let slots = capacity.saturating_add(shape.stack);
-        let bytes = slots.saturating_mul(shape.frame.len() + COLUMN_BYTES);
+    /// Places that a ring of `capacity` transitions has.
+    pub fn slots_for(shape: StackShape, capacity: usize) -> usize {
+        capacity.saturating_add(shape.stack)
+    }
+
+    /// An empty one whose frames lie from `first_row` on.
+    pub fn new(shape: StackShape, slots: usize, first_row: usize) -> Result<Self> {
+        let bytes = slots.saturating_mul(COLUMN_BYTES);
         // `vec![0; n]` below takes pages as they are touched, but ends the program if it cannot.
         Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| {
             Error::Invalid(format!(
-                "a replay of {capacity} transitions per environment takes {bytes} bytes, more than \
-                 this machine can give: lower `replay_capacity`"
+                "{slots} transitions of an environment take {bytes} bytes beside their frames, more than this \
+                 machine can give: lower `replay_capacity`"
             ))
         })?;
         let columns = Columns {
-            frames: vec![0; slots * shape.frame.len()],
             ages: vec![0; slots],
             actions: vec![0; slots],
             rewards: vec![0.0; slots],
             discounts: vec![0.0; slots],
         };
-        Ok(Self { shape, slots, columns, pushed: 0, transitions: 0 })
+        Ok(Self { shape, slots, first_row, columns, pushed: 0, transitions: 0 })
     }
 
-    /// The first frame of an episode.
-    pub fn begin(&mut self, frame: &[u8]) {
-        self.push(0, frame);
+    /// Makes room for the first frame of an episode: its row.
+    pub fn begin(&mut self) -> usize {
+        self.push(0)
     }
 
-    /// The transition from the newest frame to `frame`.
-    pub fn add(&mut self, action: u32, reward: f32, discount: f32, frame: &[u8]) {
+    /// Takes in the transition from the newest frame to the next: that one's row.
+    pub fn add(&mut self, action: u32, reward: f32, discount: f32) -> usize {
         let newest = self.slot(self.pushed - 1);
         self.columns.actions[newest] = action;
         self.columns.rewards[newest] = reward;
         self.columns.discounts[newest] = discount;
         let age = self.columns.ages[newest].saturating_add(1);
-        self.push(age.min(self.oldest_age()), frame);
+        let row = self.push(age.min(self.oldest_age()));
         self.transitions += 1;
+        row
     }
 
-    fn push(&mut self, age: u8, frame: &[u8]) {
+    fn push(&mut self, age: u8) -> usize {
         let is_full = self.window_len() == self.window_slots() as u64;
         if is_full && self.begins_transition(self.window().start) {
             self.transitions -= 1;
         }
         let slot = self.slot(self.pushed);
         self.columns.ages[slot] = age;
-        self.columns.frames[slot * frame.len()..][..frame.len()].copy_from_slice(frame);
         self.pushed += 1;
+        self.first_row + slot
     }
 
     /// Transitions that begin in the window.
@@ -124,21 +129,14 @@ impl Ring {
         self.columns.discounts[self.slot(index)]
     }
 
-    /// Writes the observation at a slot: its frame last, before it the episode's earlier frames,
-    /// and padding where the episode had not begun.
-    pub fn write_stack(&self, index: u64, out: &mut [u8]) {
+    /// The rows of the observation at a slot, its own last; before it the episode's earlier ones, and padding where the
+    /// episode had not begun (`None`: black).
+    pub fn stack(&self, index: u64) -> impl Iterator<Item = Option<usize>> {
         let age = usize::from(self.columns.ages[self.slot(index)]);
-        for (place, back) in out.chunks_exact_mut(self.shape.frame.len()).rev().zip(0..) {
-            match self.shape.padding {
-                StackPadding::Zeros if back > age => place.fill(0),
-                _ => place.copy_from_slice(self.frame(index - back.min(age) as u64)),
-            }
-        }
-    }
-
-    fn frame(&self, index: u64) -> &[u8] {
-        let length = self.shape.frame.len();
-        &self.columns.frames[self.slot(index) * length..][..length]
+        (0..self.shape.stack).rev().map(move |back| match self.shape.padding {
+            StackPadding::Zeros if back > age => None,
+            _ => Some(self.first_row + self.slot(index - back.min(age) as u64)),
+        })
     }
 
     fn slot(&self, index: u64) -> usize {
@@ -150,11 +148,6 @@ impl Ring {
         self.shape.stack as u8
     }
 
-    /// Bytes of a frame.
-    pub fn frame_len(&self) -> usize {
-        self.shape.frame.len()
-    }
-
     /// Slots there are.
     pub fn slots(&self) -> usize {
         self.slots
@@ -163,6 +156,11 @@ impl Ring {
     /// The slots that hold frames.
     pub fn stored(&self) -> Range<u64> {
         self.pushed.saturating_sub(self.slots as u64)..self.pushed
+    }
+
+    /// The rows of these places.
+    pub fn rows(&self, places: &Range<usize>) -> Range<usize> {
+        self.first_row + places.start..self.first_row + places.end
     }
 
     /// The stored slots' places in the columns, oldest first: one run, or two where the ring wraps.

@@ -11,7 +11,7 @@ use pliant_core::{
     error::{Error, Result},
 };
 
-use super::{Replay, ring::Ring};
+use super::{Replay, frames::Frames, ring::Ring};
 
 const MAGIC: &[u8; 8] = b"PLNTRPL1";
 /// Values of a column converted at once.
@@ -25,7 +25,7 @@ impl Replay {
             write_u64(out, value)?;
         }
         write_u64(out, self.added)?;
-        self.rings.iter().try_for_each(|ring| save_ring(ring, out))
+        self.rings.iter().try_for_each(|ring| save_ring(ring, &self.frames, out))
     }
 
     /// Takes up a replay saved under the same configuration. On an error this replay is empty.
@@ -51,8 +51,8 @@ impl Replay {
             }
         }
         self.added = read_u64(input)?;
-        let actions = self.actions;
-        self.rings.iter_mut().try_for_each(|ring| load_ring(ring, actions, input))?;
+        let Self { rings, frames, actions, .. } = self;
+        rings.iter_mut().try_for_each(|ring| load_ring(ring, frames, *actions, input))?;
         if self.added < self.len() as u64 {
             return invalid(&format!("{} transitions of {} ever added", self.len(), self.added));
         }
@@ -85,11 +85,10 @@ fn padding_code(padding: StackPadding) -> u64 {
     }
 }
 
-fn save_ring(ring: &Ring, out: &mut dyn Write) -> Result<()> {
+fn save_ring(ring: &Ring, frames: &Frames, out: &mut dyn Write) -> Result<()> {
     let runs = ring.runs();
     write_u64(out, runs.iter().map(|run| run.len() as u64).sum())?;
     let columns = &ring.columns;
-    let frame = ring.frame_len();
     for run in runs.clone() {
         out.write_all(&columns.ages[run])?;
     }
@@ -102,25 +101,26 @@ fn save_ring(ring: &Ring, out: &mut dyn Write) -> Result<()> {
     for run in runs.clone() {
         write_words(out, &columns.discounts[run], f32::to_le_bytes)?;
     }
-    for run in runs {
-        out.write_all(&columns.frames[run.start * frame..run.end * frame])?;
-    }
-    Ok(())
+    runs.iter().try_for_each(|run| frames.write(ring.rows(run), out))
 }
 
-fn load_ring(ring: &mut Ring, actions: usize, input: &mut dyn Read) -> Result<()> {
+fn load_ring(
+    ring: &mut Ring,
+    frames: &mut Frames,
+    actions: usize,
+    input: &mut dyn Read,
+) -> Result<()> {
     let count = read_u64(input)?;
     if count == 0 || count > ring.slots() as u64 {
         return invalid(&format!("{count} stored slots, expected 1 to {}", ring.slots()));
     }
     let count = count as usize;
-    let frame = ring.frame_len();
     let columns = &mut ring.columns;
     read(input, &mut columns.ages[..count])?;
     read_words(input, &mut columns.actions[..count], u32::from_le_bytes)?;
     read_words(input, &mut columns.rewards[..count], f32::from_le_bytes)?;
     read_words(input, &mut columns.discounts[..count], f32::from_le_bytes)?;
-    read(input, &mut columns.frames[..count * frame])?;
+    frames.read(ring.rows(&(0..count)), |bytes| read(input, bytes))?;
     ring.adopt(count, actions)
 }
 

@@ -1,4 +1,4 @@
-//! The replay against a naive twin that keeps every transition whole.
+//! The replay, with its frames in either memory, against a naive twin that keeps every transition whole.
 
 use rand::Rng;
 
@@ -20,6 +20,11 @@ fn spec(frame_stack: usize, stack_padding: StackPadding) -> EnvSpec {
         reward_per_step_name: None,
         supervised: false,
     }
+}
+
+fn small(spec: &EnvSpec, num_envs: usize, capacity: usize, memory: ReplayMemory) -> Replay {
+    let memory = (memory, Device::Cpu);
+    Replay::new(spec, num_envs, capacity, GAMMA, memory).expect("a small replay")
 }
 
 /// A transition as numbers, to be compared.
@@ -92,6 +97,8 @@ impl Twin {
 /// truncated, with lost lives.
 struct Feed {
     replay: Replay,
+    /// The same with its frames in a device's memory.
+    on_device: Replay,
     twin: Twin,
     stream: Stream,
     ending: f64,
@@ -100,11 +107,12 @@ struct Feed {
 
 impl Feed {
     fn new(spec: &EnvSpec, num_envs: usize, capacity: usize, ending: f64, seed: u64) -> Self {
-        let replay = Replay::new(spec, num_envs, capacity, GAMMA).expect("a small replay");
+        let [replay, on_device] = [ReplayMemory::Main, ReplayMemory::Device]
+            .map(|memory| small(spec, num_envs, capacity, memory));
         let envs = (0..num_envs).map(|_| TwinEnv::default()).collect();
         let twin = Twin { spec: spec.clone(), capacity: capacity / num_envs, envs };
         let stream = Seeds::new(seed).stream("feed");
-        let mut feed = Self { replay, twin, stream, ending, events: Vec::new() };
+        let mut feed = Self { replay, on_device, twin, stream, ending, events: Vec::new() };
         (0..num_envs).for_each(|env| feed.begin(env));
         feed
     }
@@ -115,6 +123,7 @@ impl Feed {
 
     fn event(&mut self, event: Event) {
         event.apply(&mut self.replay);
+        event.apply(&mut self.on_device);
         match &event {
             Event::Begin(env, frame) => self.twin.begin(*env, frame),
             Event::Step(env, action, step, frame) => self.twin.add(*env, *action, step, frame),
@@ -217,6 +226,7 @@ fn holds_what_a_naive_twin_holds() {
                 feed.run(1);
                 let held = alive(&feed.replay);
                 assert_eq!(held, feed.twin.alive(), "stack {stack}, {num_envs} envs of {capacity}");
+                assert_eq!(held, alive(&feed.on_device), "in a device's memory");
                 assert_eq!(feed.replay.len(), held.len());
                 assert!(held.len() <= capacity);
             }
@@ -234,7 +244,7 @@ fn without_ends_the_capacity_is_used_to_the_last_transition() {
 
 #[test]
 fn truncated_step_still_bootstraps_and_terminated_does_not() {
-    let mut replay = Replay::new(&spec(1, StackPadding::Zeros), 1, 10, GAMMA).expect("small");
+    let mut replay = small(&spec(1, StackPadding::Zeros), 1, 10, ReplayMemory::Auto);
     let frame = |value: u8| [value; 6];
     let step = Step { reward: 1.0, discount: 1.0, ..Step::default() };
     replay.begin(0, &frame(1));
@@ -279,11 +289,13 @@ fn nothing_is_drawn_from_an_empty_replay() {
 
 #[test]
 fn a_loaded_replay_draws_the_same_and_goes_on() {
-    for steps in [0, 1, 3, 57] {
+    let memories = [ReplayMemory::Main, ReplayMemory::Device];
+    for (steps, memory) in [0, 1, 3, 57].into_iter().flat_map(|n| memories.map(|it| (n, it))) {
         let spec = spec(3, StackPadding::Zeros);
         let mut feed = Feed::new(&spec, 2, 24, 0.2, 8);
         feed.run(steps);
-        let mut loaded = Replay::new(&spec, 2, 24, GAMMA).expect("a small replay");
+        let mut loaded = small(&spec, 2, 24, memory);
+        assert!(saved(&feed.replay) == saved(&feed.on_device), "the same file of either memory");
         loaded.load(&mut saved(&feed.replay).as_slice()).expect("saved above");
         for _ in 0..40 {
             assert_eq!(alive(&loaded), alive(&feed.replay));
@@ -305,7 +317,7 @@ fn a_replay_of_another_configuration_is_refused_with_both_values() {
     let feed = Feed::new(&spec(3, StackPadding::Zeros), 2, 24, 0.2, 8);
     let bytes = saved(&feed.replay);
     let refused = |spec: &EnvSpec, num_envs, capacity, expected: &str| {
-        let mut other = Replay::new(spec, num_envs, capacity, GAMMA).expect("a small replay");
+        let mut other = small(spec, num_envs, capacity, ReplayMemory::Main);
         let message = other.load(&mut bytes.as_slice()).expect_err("another one").to_string();
         assert!(message.contains(expected), "{message}");
     };
@@ -380,12 +392,16 @@ fn no_damaged_byte_makes_it_panic() {
 
 #[test]
 fn impossible_sizes_are_refused_before_memory_is_taken() {
-    let build = |num_envs, capacity| {
-        let built = Replay::new(&spec(4, StackPadding::Zeros), num_envs, capacity, GAMMA);
+    let build = |num_envs, capacity, memory| {
+        let (spec, memory) = (spec(4, StackPadding::Zeros), (memory, Device::Cpu));
+        let built = Replay::new(&spec, num_envs, capacity, GAMMA, memory);
         built.err().expect("refused").to_string()
     };
-    assert!(build(1, usize::MAX).contains("more than this machine can give"));
-    assert!(build(4, 3).contains("3 transitions cannot serve 4 environments"));
+    assert!(build(1, usize::MAX, ReplayMemory::Main).contains("more than this machine can give"));
+    for capacity in [1 << 60, usize::MAX] {
+        assert!(build(1, capacity, ReplayMemory::Device).contains("more than the memory of Cpu"));
+    }
+    assert!(build(4, 3, ReplayMemory::Auto).contains("3 transitions cannot serve 4 environments"));
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(super) fn findings(config: Config, plugins: &Plugins) -> Vec<Finding> {
     );
     let mut all = vec![Finding::ok("configuration", text)];
     all.extend(inputs(&experiment));
-    all.push(replay(experiment.replay_bytes, available_memory()));
+    all.push(replay(experiment.replay_in_main_memory(), available_memory()));
     let disk =
         disk::free(Path::new(".")).map(|free| checkpoints(Checkpoints::of(&experiment), free));
     all.push(disk.unwrap_or_else(|error| Finding::failed("checkpoints", error)));

@@ -28,7 +28,8 @@ pub(super) fn findings(path: &Path, options: &Options, plugins: &Plugins) -> Out
             "--set and --device go with a preset or a file: a run has the settings that it has";
         return Err(Failure::Input(text.to_owned()));
     }
-    let config = stored_config(&run, Options::default(), plugins).map(|_| "can be read".to_owned());
+    let config =
+        stored_config(&run, Options::as_stored(), plugins).map(|_| "can be read".to_owned());
     let mut all = vec![Finding::of("config.toml", config.map_err(|error| error.to_string()))];
     let is_live = run.is_held();
     all.push(status(&run, is_live));

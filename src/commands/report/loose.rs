@@ -48,7 +48,7 @@ impl Loose {
         let mut unfinished = Vec::new();
         for path in paths {
             let directory = RunDirectory::open(path)?;
-            let config = stored_config(&directory, Options::default(), plugins)?;
+            let config = stored_config(&directory, Options::as_stored(), plugins)?;
             let is_same = |run: &&PlannedRun| differs(&run.config, &config).is_empty();
             let known = runs.iter().find(is_same).map(|run| run.conditions[0].clone());
             let is_taken = |name: &String| {
@@ -248,7 +248,7 @@ fn snapshots(tag: &str) -> SnapshotSpec {
         title: tag.to_owned(),
         tag: tag.to_owned(),
         lines: None,
-        at: When::Last,
+        at: Some(When::Last),
         x_label: String::new(),
         log_x: false,
         log_y: tag.ends_with("/density"),

@@ -40,7 +40,7 @@ pub fn build(
         let seeds = of_these.filter(is_left).count() as u64;
         needs.runs += seeds;
         needs.frames += seeds * run.config.run.budget_frames;
-        needs.memory = needs.memory.max(experiment.replay_bytes);
+        needs.memory = needs.memory.max(experiment.replay_in_main_memory());
         needs.disk += seeds * Checkpoints::of(&experiment).usual();
     }
     warnings.tell();

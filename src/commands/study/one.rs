@@ -90,7 +90,10 @@ fn make(folder: &StudyFolder, run: &str, state: &RunState, plugins: &Plugins) ->
         }
         _ => {
             let run = folder.run(run);
-            resume::run(&ResumeArgs { run, set: Vec::new(), device: None }, plugins)
+            resume::run(
+                &ResumeArgs { run, set: Vec::new(), device: None, is_resolved: true },
+                plugins,
+            )
         }
     }
 }

@@ -12,13 +12,16 @@ use crate::{
 
 /// Makes figures, tables and a page of what is finished of a study.
 pub fn run(args: &StudyArgs, plugins: &Plugins) -> Outcome {
-    let asked = Asked::of(args)?;
+    let asked = Asked::begun_as(args)?;
     let plan = asked.plan(plugins)?;
     let results = Results::read(&asked.file, &plan, &asked.folder)?;
     if results.runs().is_empty() {
+        let left_out = results.left_out().into_iter().map(|(what, _)| what);
+        let left_out: Vec<String> = left_out.collect();
+        let path = asked.folder.path().display();
         return Err(Failure::Input(format!(
-            "study folder {}: no run is finished; run it with: pliant study run",
-            asked.folder.path().display()
+            "study folder {path}: no run can be shown ({}); see pliant study status {path}, go on with pliant study run {path}",
+            left_out.join(", ")
         )));
     }
     let page = report::write(

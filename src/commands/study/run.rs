@@ -23,6 +23,7 @@ use crate::{
 pub fn run(args: &StudyRunArgs, plugins: &Plugins) -> Outcome {
     check_options(args)?;
     let asked = Asked::of(&args.study)?;
+    asked.tell_what_is_not_heeded();
     let plan = asked.plan(plugins)?;
     match args.engine {
         Engine::Local => local(args, &asked, &plan, plugins),
@@ -42,7 +43,8 @@ fn check_options(args: &StudyRunArgs) -> Outcome {
 
 /// As processes of this machine.
 fn local(args: &StudyRunArgs, asked: &Asked, plan: &Plan, plugins: &Plugins) -> Outcome {
-    let threads = plan.runs.iter().map(|run| run.config.run.threads).max().unwrap_or(1);
+    let threads = |run: &PlannedRun| run.config.run.threads.max(run.config.run.env_threads);
+    let threads = plan.runs.iter().map(threads).max().unwrap_or(1);
     let share = Share::of(device::cores(), plan.runs.len(), args.jobs, threads);
     let needs = check::build(&asked.folder, plan, |config| {
         let experiment = experiment::build(config, plugins)?;

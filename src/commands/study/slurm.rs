@@ -142,13 +142,14 @@ fn wait(folder: &StudyFolder, plan: &Plan) -> Outcome {
         pause(PERIOD, &stop);
     }
     progress.close();
-    if stop.load(Ordering::Relaxed) {
+    let is_stopped = stop.load(Ordering::Relaxed);
+    if is_stopped {
         tell!("what is queued stays with Slurm");
     }
     let view = View::of(folder, plan);
     say!("{}", view.table());
     describe(&view);
-    outcome(&view)
+    outcome(&view, is_stopped)
 }
 
 /// Sleeps, unless it is to stop.
@@ -159,16 +160,24 @@ fn pause(time: Duration, stop: &AtomicBool) {
     }
 }
 
-/// An error that lists what failed.
-fn outcome(view: &View<'_>) -> Outcome {
+/// An error that lists what failed, or was lost though nobody stopped it.
+fn outcome(view: &View<'_>, is_stopped: bool) -> Outcome {
     let failed = view.failed();
     if !failed.is_empty() {
         let failed: Vec<String> =
             failed.iter().map(|(name, error)| format!("{name}: {error}")).collect();
         return Err(Failure::Run(format!("{} runs failed: {}", failed.len(), failed.join("; "))));
     }
+    let folder = view.folder.path().display();
+    let lost: Vec<String> = lost(view).into_iter().map(|(run, _)| run).collect();
+    if !is_stopped && !lost.is_empty() {
+        return Err(Failure::Run(format!(
+            "{} runs were killed or cancelled: {}; go on with: pliant study run {folder} --engine slurm",
+            lost.len(),
+            lost.join(", ")
+        )));
+    }
     if status::is_unfinished(view.folder, view.plan) {
-        let folder = view.folder.path().display();
         say!("not finished; go on with: pliant study run {folder} --engine slurm");
     }
     Ok(())

@@ -13,7 +13,7 @@ use crate::{
 
 /// Tells where the runs of a study stand.
 pub fn run(args: &StudyArgs, plugins: &Plugins) -> Outcome {
-    let asked = Asked::of(args)?;
+    let asked = Asked::begun_as(args)?;
     let plan = asked.plan(plugins)?;
     say!("{}: {}, scale {}", asked.file.study.name, asked.file.study.title, asked.extent.scale);
     if !asked.file.study.about.is_empty() {

@@ -16,7 +16,8 @@ pub(super) struct Comparable {
     pub seeds: Vec<u64>,
     /// Labels of the tasks that not all have these seeds of.
     pub left_out: Vec<String>,
-    /// Whether a seed of any of it failed or has no finite number.
+    /// Whether any seed failed or has no finite number, of what is left out too: a task that an algorithm never survives
+    /// would else speak for it by its absence.
     pub has_losses: bool,
 }
 
@@ -43,7 +44,10 @@ pub(super) fn comparable(algorithms: &[Algorithm<'_>]) -> Result<Option<Comparab
             .map(|one| scores(one, &kept, &seeds, is_normalised))
             .collect::<Result<_, Error>>()?,
         is_normalised,
-        has_losses: all().any(|task| lost_of(task.member, task.seeded.as_ref()) > 0),
+        has_losses: algorithms
+            .iter()
+            .flat_map(|one| &one.tasks)
+            .any(|task| lost_of(task.member, task.seeded.as_ref()) > 0),
         left_out: left_out.into_iter().map(label).collect(),
         seeds: seeds.into_iter().collect(),
     }))

@@ -65,7 +65,8 @@ fn section(
         treated.tasks.iter().filter_map(|treated| gain(spec, pair(treated)?, treated)).collect();
     gains.sort_by(|a, b| b.gain.estimate.total_cmp(&a.gain.estimate));
     let rows = gains.iter().map(row).collect();
-    let is_scaled = base.tasks.iter().all(|task| task.reference.is_some());
+    let is_shown = |task: &&Task<'_>| gains.iter().any(|gain| gain.task == task.member.name());
+    let is_scaled = base.tasks.iter().filter(is_shown).all(|task| task.reference.is_some());
     let label = if is_scaled { "human-normalised improvement" } else { "improvement, relative" };
     let figure = Figure {
         name: file_name(&format!("{}~{}", spec.name, treated.name), common),
@@ -131,7 +132,10 @@ fn without(treated: &Algorithm<'_>, gains: &[Gain<'_>]) -> String {
     let labels: Vec<&str> = missing.map(|task| task.member.label()).collect();
     match labels.is_empty() {
         true => String::new(),
-        false => format!(" No seed of both of: {}.", escaped(&labels.join(", "))),
+        false => format!(
+            " Without a seed of both, or with a score of 0 to divide by: {}.",
+            escaped(&labels.join(", "))
+        ),
     }
 }
 
