@@ -14,11 +14,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use pliant_core::registry::Plugins;
 use serde::{Deserialize, Serialize};
 
 use super::{
     extent::Extent,
-    plan::{Plan, PlannedRun, differences},
+    plan::{Plan, PlannedRun, completed, differences},
 };
 use crate::{
     engine::Seeds,
@@ -114,10 +115,16 @@ impl StudyFolder {
 
     /// Takes up a plan: a new one, the one that is there, or that with more runs. An error if runs that were planned are
     /// others now, or gone. Returns how many were added to what was there.
-    pub fn plan(&self, file: &str, extent: &Extent, plan: &Plan) -> Outcome<usize> {
+    pub fn plan(
+        &self,
+        file: &str,
+        extent: &Extent,
+        plan: &Plan,
+        plugins: &Plugins,
+    ) -> Outcome<usize> {
         let (stored, runs) = (self.stored()?, configs(plan));
         if let Some(stored) = &stored {
-            self.check_unchanged(stored, extent, &runs)?;
+            self.check_unchanged(stored, extent, &runs, plugins)?;
         }
         let before = stored.as_ref().map_or(runs.len(), |stored| stored.runs.len());
         let added = runs.len().saturating_sub(before);
@@ -140,8 +147,8 @@ impl StudyFolder {
     }
 
     /// An error if [`StudyFolder::plan`] would refuse this one.
-    pub fn check(&self, extent: &Extent, plan: &Plan) -> Outcome {
-        let check = |stored| self.check_unchanged(&stored, extent, &configs(plan));
+    pub fn check(&self, extent: &Extent, plan: &Plan, plugins: &Plugins) -> Outcome {
+        let check = |stored| self.check_unchanged(&stored, extent, &configs(plan), plugins);
         self.stored()?.map_or(Ok(()), check)
     }
 
@@ -150,6 +157,7 @@ impl StudyFolder {
         stored: &Stored,
         extent: &Extent,
         runs: &BTreeMap<String, String>,
+        plugins: &Plugins,
     ) -> Outcome {
         let scale = &extent.scale;
         let changed = |what: String| {
@@ -174,7 +182,10 @@ impl StudyFolder {
         let difference = |(name, old): (&String, &String)| match runs.get(name) {
             None => Some(format!("run {name} is no longer part of it")),
             Some(new) if new == old => None,
-            Some(new) => Some(format!("run {name}: {}", differences(old, new).join(", "))),
+            Some(new) => {
+                let differences = differences(&completed(old, plugins), new);
+                (!differences.is_empty()).then(|| format!("run {name}: {}", differences.join(", ")))
+            }
         };
         let differences: Vec<String> = stored.runs.iter().filter_map(difference).collect();
         match &differences[..] {
@@ -221,7 +232,7 @@ impl StudyFolder {
 
     /// How a run's settings, those of now and those it was trained with before, differ from what was planned; empty of
     /// a run that has not begun. What it logs and keeps may change.
-    pub fn changes(&self, run: &PlannedRun) -> Vec<String> {
+    pub fn changes(&self, run: &PlannedRun, plugins: &Plugins) -> Vec<String> {
         let planned = run.config.to_toml();
         let is_kept = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -230,8 +241,10 @@ impl StudyFolder {
         let entries = fs::read_dir(self.run(&run.name())).into_iter().flatten().flatten();
         let mut kept: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_kept).collect();
         kept.sort();
-        let of =
-            |path: &PathBuf| differences(&planned, &fs::read_to_string(path).unwrap_or_default());
+        let of = |path: &PathBuf| match fs::read_to_string(path).unwrap_or_default() {
+            text if text == planned => Vec::new(),
+            text => differences(&planned, &completed(&text, plugins)),
+        };
         let mut changes: Vec<String> = kept.iter().flat_map(of).collect();
         changes
             .retain(|change| !["log.", "checkpoint."].iter().any(|free| change.starts_with(free)));

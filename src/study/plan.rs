@@ -140,6 +140,13 @@ fn is_of(file: &StudyFile, cell: &[&Condition], named: &BTreeMap<String, Vec<Str
     file.axes.iter().zip(cell).all(is_one)
 }
 
+/// A configuration with the settings that the program which wrote it did not have yet, at their defaults.
+pub fn completed(text: &str, plugins: &Plugins) -> String {
+    let layer = Layer::parse("what was planned", text);
+    let config = layer.and_then(|layer| config::resolve(&[layer], plugins));
+    config.map_or_else(|_| text.to_owned(), |config| config.to_toml())
+}
+
 /// What differs between two configurations, as `KEY: OLD -> NEW`.
 pub fn differences(old: &str, new: &str) -> Vec<String> {
     let parsed = |text: &str| text.parse::<Table>().unwrap_or_default();
@@ -290,6 +297,18 @@ only = { width = ["32"] }
     fn a_study_without_metrics_is_refused() {
         let error = plan("smoke", &["log.csv=false"]).expect_err("no metrics");
         assert!(error.contains("log.csv") && error.contains("metrics.csv"), "{error}");
+    }
+
+    #[test]
+    fn a_setting_that_is_new_in_the_program_is_at_its_default_in_what_an_older_one_wrote() {
+        let plugins = plugins::builtin();
+        let now = plan("smoke", &[]).expect("a plan").runs[1].config.to_toml();
+        assert_eq!(completed(&now, &plugins), now);
+        let older = now.replace("replay_memory = \"auto\"\n", "").replace("tau = 0.5\n", "");
+        assert!(older.len() + 30 < now.len(), "{older}");
+        let differ = differences(&completed(&older, &plugins), &now);
+        assert_eq!(differ.len(), 1, "tau is not at its default: {differ:?}");
+        assert_eq!(completed("no config", &plugins), "no config");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::{
     path::PathBuf,
 };
 
+use pliant_core::registry::Plugins;
+
 use super::{
     file::StudyFile,
     folder::{RunState, StudyFolder},
@@ -43,10 +45,15 @@ pub struct Measured<'a> {
 
 impl<'a> Results<'a> {
     /// Reads what is there.
-    pub fn read(file: &'a StudyFile, plan: &'a Plan, folder: &StudyFolder) -> Outcome<Self> {
+    pub fn read(
+        file: &'a StudyFile,
+        plan: &'a Plan,
+        folder: &StudyFolder,
+        plugins: &Plugins,
+    ) -> Outcome<Self> {
         let mut results = Self::of(file, plan, Vec::new());
         for run in &plan.runs {
-            let (name, changes) = (run.name(), folder.changes(run));
+            let (name, changes) = (run.name(), folder.changes(run, plugins));
             match folder.state(&name).0 {
                 _ if !changes.is_empty() => {
                     results.changed.push(format!("{name} ({})", changes.join(", ")));

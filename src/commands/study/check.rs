@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use pliant_core::registry::Plugins;
+
 use super::Asked;
 use crate::{
     commands::{needs::Checkpoints, warnings},
@@ -74,8 +76,14 @@ fn of_first_seed(plan: &Plan) -> impl Iterator<Item = &PlannedRun> {
 }
 
 /// What `--dry-run` says. An error if the study was begun and is another now. `at_once`: so many run on this machine.
-pub fn describe(asked: &Asked, plan: &Plan, needs: Needs, at_once: Option<usize>) -> Outcome {
-    asked.folder.check(&asked.extent, plan)?;
+pub fn describe(
+    asked: &Asked,
+    plan: &Plan,
+    needs: Needs,
+    at_once: Option<usize>,
+    plugins: &Plugins,
+) -> Outcome {
+    asked.folder.check(&asked.extent, plan, plugins)?;
     say!("everything was checked and built; nothing was run");
     for run in &plan.runs {
         let state = match asked.folder.state(&run.name()).0 {

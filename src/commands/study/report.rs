@@ -14,7 +14,7 @@ use crate::{
 pub fn run(args: &StudyArgs, plugins: &Plugins) -> Outcome {
     let asked = Asked::begun_as(args)?;
     let plan = asked.plan(plugins)?;
-    let results = Results::read(&asked.file, &plan, &asked.folder)?;
+    let results = Results::read(&asked.file, &plan, &asked.folder, plugins)?;
     if results.runs().is_empty() {
         let left_out = results.left_out().into_iter().map(|(what, _)| what);
         let left_out: Vec<String> = left_out.collect();

@@ -52,11 +52,11 @@ fn local(args: &StudyRunArgs, asked: &Asked, plan: &Plan, plugins: &Plugins) -> 
         Ok(experiment)
     })?;
     if args.dry_run {
-        return check::describe(asked, plan, needs, Some(share.at_once));
+        return check::describe(asked, plan, needs, Some(share.at_once), plugins);
     }
     let folder = &asked.folder;
     let _lock = folder.lock()?;
-    take_up(asked, plan)?;
+    take_up(asked, plan, plugins)?;
     let view = View::sure(folder, plan)?;
     let jobs: Vec<Job> = due(&view, args.retry)
         .into_iter()
@@ -75,8 +75,8 @@ fn local(args: &StudyRunArgs, asked: &Asked, plan: &Plan, plugins: &Plugins) -> 
 }
 
 /// Remembers the plan in the study's folder.
-pub fn take_up(asked: &Asked, plan: &Plan) -> Outcome {
-    let added = asked.folder.plan(&asked.text, &asked.extent, plan)?;
+pub fn take_up(asked: &Asked, plan: &Plan, plugins: &Plugins) -> Outcome {
+    let added = asked.folder.plan(&asked.text, &asked.extent, plan, plugins)?;
     if added > 0 {
         tell!("{added} runs are new in this study");
     }

@@ -46,10 +46,10 @@ pub fn run(args: &StudyRunArgs, asked: &Asked, plan: &Plan, plugins: &Plugins) -
         experiment::build(config, plugins)
     })?;
     if args.dry_run {
-        return check::describe(asked, plan, needs, None);
+        return check::describe(asked, plan, needs, None, plugins);
     }
     let lock = asked.folder.lock()?;
-    run::take_up(asked, plan)?;
+    run::take_up(asked, plan, plugins)?;
     let folder = rooted(&asked.folder)?;
     let queue = Queue::of(&folder.slurm())?;
     let view = View { folder: &folder, plan, queue };

@@ -26,7 +26,7 @@ pub fn run(args: &StudyArgs, plugins: &Plugins) -> Outcome {
         say!("{name} failed: {error}");
     }
     for run in &plan.runs {
-        let changes = asked.folder.changes(run);
+        let changes = asked.folder.changes(run, plugins);
         if !changes.is_empty() {
             say!("{} is not what was planned: {}", run.name(), changes.join(", "));
         }
