@@ -110,6 +110,22 @@ impl Asked {
         }
     }
 
+    /// What the report has nothing to compare with at this scale.
+    fn tell_what_is_not_compared(&self) {
+        let Ok(scale) = self.file.scale(&self.extent.scale) else { return };
+        let is_left_out = |axis: &String, condition: &String| {
+            scale.only.get(axis).is_some_and(|only| !only.contains(condition))
+        };
+        let tables = self.file.tables.iter();
+        let tables = tables.filter_map(|it| Some((&it.name, &it.rows, it.against.as_ref()?)));
+        let scores = self.file.scores.iter().map(|it| (&it.name, &it.algorithms, &it.against));
+        for (name, _, against) in tables.chain(scores).filter(|it| is_left_out(it.1, it.2)) {
+            tell!(
+                "warning: {name} compares nothing: `{against}` is not among the conditions of this scale"
+            );
+        }
+    }
+
     fn plan(&self, plugins: &Plugins) -> Outcome<Plan> {
         Plan::new(&self.file, &self.extent, plugins).map_err(Failure::Input)
     }

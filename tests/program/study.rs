@@ -440,6 +440,21 @@ fn what_a_study_will_not_do_or_show_is_told() {
     assert_eq!(ran.err.matches("nothing will be learned").count(), 1, "{}", ran.err);
     assert!(ran.err.contains("8/none, 8/layer_norm, 16/none, 16/layer_norm"), "{}", ran.err);
     succeeds(folder.path(), &["study", "run", "small.toml"]);
+    let twins =
+        ["study", "run", "small.toml", "--dry-run", "--set", "network.width=8", "--out", "twins"];
+    let ran = pliant(folder.path(), &twins);
+    for words in [
+        "warning: 8/none and 16/none have the same settings",
+        "warning: 8/layer_norm and 16/layer_norm have the same settings",
+    ] {
+        assert!(ran.code == Some(0) && ran.err.contains(words), "{}", ran.err);
+    }
+    let text =
+        STUDY.replace("[scales.smoke]", "[scales.smoke]\nonly = { norm = [\"layer_norm\"] }");
+    fs::write(folder.path().join("alone.toml"), text).expect("writable");
+    let ran = pliant(folder.path(), &["study", "run", "alone.toml", "--dry-run", "--out", "alone"]);
+    let words = "warning: accuracy compares nothing: `none` is not among";
+    assert!(ran.code == Some(0) && ran.err.contains(words), "{}", ran.err);
     let ran = pliant(folder.path(), &["study", "report", "small.toml"]);
     let words = "no run has measured train/losses; there are train/epsilon";
     assert!(ran.code == Some(0) && ran.err.contains(words), "{}", ran.err);

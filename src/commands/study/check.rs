@@ -46,7 +46,21 @@ pub fn build(
         needs.disk += seeds * Checkpoints::of(&experiment).usual();
     }
     warnings.tell();
+    tell_of_twins(plan);
     Ok(needs)
+}
+
+/// Says which combinations are one and the same: of an axis that `--set` lies over, of a condition that sets nothing.
+fn tell_of_twins(plan: &Plan) {
+    let mut named: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for run in of_first_seed(plan) {
+        let mut config = run.config.clone();
+        config.run.name.clear();
+        named.entry(config.to_toml()).or_default().push(run.conditions.join("/"));
+    }
+    for twins in named.into_values().filter(|twins| twins.len() > 1) {
+        tell!("warning: {} have the same settings", twins.join(" and "));
+    }
 }
 
 /// What budgets are too small for, with the combinations that it is said of.

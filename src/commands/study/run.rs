@@ -24,6 +24,7 @@ pub fn run(args: &StudyRunArgs, plugins: &Plugins) -> Outcome {
     check_options(args)?;
     let asked = Asked::of(&args.study)?;
     asked.tell_what_is_not_heeded();
+    asked.tell_what_is_not_compared();
     let plan = asked.plan(plugins)?;
     match args.engine {
         Engine::Local => local(args, &asked, &plan, plugins),
