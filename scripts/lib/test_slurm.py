@@ -216,7 +216,7 @@ class Study:
         return found
 
     def process(self, name):
-        """The process that makes a run."""
+        """The process that makes a run, if there is one."""
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 words = entry.read_bytes().split(b"\0")
@@ -224,7 +224,7 @@ class Study:
                 continue  # it has ended
             if b"one" in words and {str(self.folder).encode(), name.encode()} <= set(words):
                 return int(entry.parent.name)
-        return give_up(f"there is no process of {name}")
+        return None
 
     def one_under_way(self, struck):
         """A run that has a checkpoint and is to go on for a while, its task and node; waits for one. One that nothing
@@ -234,7 +234,9 @@ class Study:
         def is_there():
             for name, (task, state, node) in self.tasks().items():
                 has_begun = any((self.folder / "runs" / name / "checkpoints").glob("[0-9]*"))
-                if state == "RUNNING" and has_begun and self.frames(name) < 0.7 * FRAMES:
+                # What was put back is called running for a moment more than it is.
+                is_made = state == "RUNNING" and self.process(name) is not None
+                if is_made and has_begun and self.frames(name) < 0.7 * FRAMES:
                     found.append((name, task, node))
             found.sort(key=lambda one: one[0] in struck)
             return found

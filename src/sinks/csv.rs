@@ -70,8 +70,27 @@ pub struct Measurement {
     pub value: f64,
 }
 
-/// All rows of a file that a [`CsvSink`] wrote, with their tags.
+/// All whole rows of a file that a [`CsvSink`] wrote, with their tags.
 pub fn read(path: &Path) -> Outcome<Vec<(String, Measurement)>> {
+    rows(path).map(|(rows, _)| rows)
+}
+
+/// The same of a run that came to its end at so many frames; an error if the file does not reach there.
+pub fn read_to_the_end(path: &Path, frames: u64) -> Outcome<Vec<(String, Measurement)>> {
+    let failed = |error: String| Failure::Input(format!("{}: {error}", path.display()));
+    let (rows, is_torn) = rows(path)?;
+    let last = rows.last().map_or(0, |(_, row)| row.frames);
+    if is_torn {
+        return Err(failed("it ends within a row, though the run came to its end".to_owned()));
+    }
+    if last < frames {
+        return Err(failed(format!("it ends at frame {last}, the run at frame {frames}")));
+    }
+    Ok(rows)
+}
+
+/// Whole rows, and whether a part of one follows.
+fn rows(path: &Path) -> Outcome<(Vec<(String, Measurement)>, bool)> {
     let failed = |error: String| Failure::Input(format!("{}: {error}", path.display()));
     let text = fs::read(path).map_err(|error| failed(error.to_string()))?;
     let mut rest = text
@@ -86,7 +105,7 @@ pub fn read(path: &Path) -> Outcome<Vec<(String, Measurement)>> {
         );
         rest = &rest[length..];
     }
-    Ok(rows)
+    Ok((rows, !rest.is_empty()))
 }
 
 fn measurement(row: &str) -> Option<(String, Measurement)> {

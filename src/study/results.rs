@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     failure::Outcome,
+    run_dir::{State, Status},
     sinks::csv::{self, Measurement},
 };
 
@@ -54,11 +55,12 @@ impl<'a> Results<'a> {
         let mut results = Self::of(file, plan, Vec::new());
         for run in &plan.runs {
             let (name, changes) = (run.name(), folder.changes(run, plugins));
-            match folder.state(&name).0 {
+            let (state, status) = folder.state(&name);
+            match state {
                 _ if !changes.is_empty() => {
                     results.changed.push(format!("{name} ({})", changes.join(", ")));
                 }
-                RunState::Finished => match Measured::read(run, folder.run(&name)) {
+                RunState::Finished => match Measured::read(run, folder.run(&name), &status) {
                     Ok(measured) => results.runs.push(measured),
                     Err(error) => results.unreadable.push(format!("{name} ({error})")),
                 },
@@ -121,10 +123,15 @@ impl<'a> Results<'a> {
 }
 
 impl<'a> Measured<'a> {
-    /// Reads a run's metrics.
-    pub fn read(run: &'a PlannedRun, directory: PathBuf) -> Outcome<Self> {
+    /// Reads a run's metrics, which reach to its end if it is finished.
+    pub fn read(run: &'a PlannedRun, directory: PathBuf, status: &Status) -> Outcome<Self> {
         let mut by_tag: BTreeMap<String, Vec<Measurement>> = BTreeMap::new();
-        for (tag, measurement) in csv::read(&directory.join("metrics.csv"))? {
+        let path = directory.join("metrics.csv");
+        let rows = match status.state {
+            State::Finished => csv::read_to_the_end(&path, status.clock.frames),
+            State::Running | State::Stopped | State::Failed => csv::read(&path),
+        };
+        for (tag, measurement) in rows? {
             by_tag.entry(tag).or_default().push(measurement);
         }
         Ok(Self { run, directory, by_tag })

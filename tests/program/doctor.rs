@@ -82,6 +82,8 @@ fn torn_ends_and_leftovers_are_noted_and_no_failure() {
         fs::write(path, &bytes[..bytes.len() - 3]).expect("writable");
     };
     torn(&run.join("metrics.csv"));
+    let status = fs::read_to_string(run.join("status.json")).expect("written");
+    fs::write(run.join("status.json"), status.replace("finished", "stopped")).expect("writable");
     let names = fs::read_dir(&run).expect("a run").flatten().map(|entry| entry.path());
     let is_events = |path: &PathBuf| path.to_string_lossy().contains("tfevents");
     torn(&names.into_iter().find(is_events).expect("an event file"));
@@ -89,7 +91,7 @@ fn torn_ends_and_leftovers_are_noted_and_no_failure() {
     let all = findings(folder.path(), &["run"]);
     let noted: Vec<&str> =
         all.iter().filter(|one| one.1 == "note").map(|one| one.0.as_str()).collect();
-    assert_eq!(noted, ["metrics.csv", "event files", "leftovers"]);
+    assert_eq!(noted, ["status.json", "metrics.csv", "event files", "leftovers"]);
 }
 
 #[test]
@@ -103,6 +105,31 @@ fn a_failed_update_is_reported_with_the_way_to_retry_it() {
     assert_eq!(failures.len(), 1, "{all:?}");
     assert!(failures[0].2.contains("pliant retry run --update 1"), "{failures:?}");
     assert_eq!(of("status.json")[0].1, "failed");
+}
+
+#[test]
+fn metrics_that_end_before_their_run_are_told_and_not_shown() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    succeeds(folder.path(), &short_atari("run", &[]));
+    let path = folder.path().join("run/metrics.csv");
+    let whole = fs::read_to_string(&path).expect("written");
+    let lines: Vec<&str> = whole.lines().collect();
+    let rows = lines[..3].join("\n") + "\n";
+    let torn = whole[..whole.len() - 3].to_owned();
+    for (text, words) in [(&rows, "ends at frame"), (&torn, "ends within a row")] {
+        fs::write(&path, text).expect("writable");
+        let found = failed(folder.path(), &["run"]);
+        assert!(
+            found.iter().any(|(what, it)| what == "metrics.csv" && it.contains(words)),
+            "{found:?}"
+        );
+        let ran = pliant(folder.path(), &["report", "run"]);
+        assert!(ran.code == Some(2) && ran.err.contains(words), "{}", ran.err);
+    }
+    fs::remove_file(&path).expect("there");
+    assert!(failed(folder.path(), &["run"]).iter().any(|(what, _)| what == "metrics.csv"));
+    fs::write(&path, whole).expect("writable");
+    succeeds(folder.path(), &["doctor", "run"]);
 }
 
 #[test]

@@ -401,7 +401,8 @@ fn a_run_that_fails_is_told_and_made_again_when_asked_to() {
         status.replace("finished", "failed").replace("\"error\": null", "\"error\": \"why\"");
     fs::write(run.join("status.json"), failed).expect("writable");
     let ran = pliant(folder.path(), &["study", "run", "small.toml"]);
-    assert!(ran.err.contains("0 of 8 runs") && ran.err.contains("--retry"), "{}", ran.err);
+    let words = ["0 of 8 runs", "1 runs failed before: 8/layer_norm/seed0", "--retry"];
+    assert!(ran.code == Some(1) && words.iter().all(|it| ran.err.contains(it)), "{}", ran.err);
     let ran = pliant(folder.path(), &["study", "status", "small.toml"]);
     assert!(ran.out.contains("8/layer_norm/seed0 failed: why"), "{}", ran.out);
     succeeds(folder.path(), &["study", "run", "small.toml", "--retry"]);

@@ -18,6 +18,7 @@ use crate::{
     failed_update,
     failure::{Failure, Outcome},
     run_dir::{RunDirectory, State, Status},
+    sinks::csv,
 };
 
 /// Everything that is looked at in a run directory.
@@ -28,14 +29,16 @@ pub(super) fn findings(path: &Path, options: &Options, plugins: &Plugins) -> Out
             "--set and --device go with a preset or a file: a run has the settings that it has";
         return Err(Failure::Input(text.to_owned()));
     }
-    let config =
-        stored_config(&run, Options::as_stored(), plugins).map(|_| "can be read".to_owned());
+    let config = stored_config(&run, Options::as_stored(), plugins);
+    let has_csv = config.as_ref().is_ok_and(|config| config.log.csv);
+    let config = config.map(|_| "can be read".to_owned());
     let mut all = vec![Finding::of("config.toml", config.map_err(|error| error.to_string()))];
     let is_live = run.is_held();
     all.push(status(&run, is_live));
     all.push(clock(&run, SystemTime::now()));
     all.extend(checkpoints(&run));
     all.extend(tables(&run, is_live));
+    all.extend(incomplete(&run, has_csv));
     all.push(event_files(&run, is_live));
     all.push(pictures(&run));
     all.extend(failures(&run));
@@ -162,6 +165,16 @@ fn tables(run: &RunDirectory, is_live: bool) -> Vec<Finding> {
         }
     };
     there.map(finding).collect()
+}
+
+/// Metrics that do not reach to where a run came to its end.
+fn incomplete(run: &RunDirectory, has_csv: bool) -> Option<Finding> {
+    let status = run.status().filter(|status| has_csv && status.state == State::Finished)?;
+    let error = csv::read_to_the_end(&run.path().join("metrics.csv"), status.clock.frames).err()?;
+    let text = format!(
+        "{error}: put it back from a copy, or train anew in another folder from config.toml"
+    );
+    Some(Finding::failed("metrics.csv", text))
 }
 
 fn named(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {

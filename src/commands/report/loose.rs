@@ -64,6 +64,7 @@ impl Loose {
             }
             runs.push(PlannedRun { conditions: vec![name], seed: config.run.seed, config });
         }
+        label_by_path(&mut conditions, &runs, paths);
         label(&mut conditions, &runs);
         let plan = Plan { runs };
         let file = file(conditions, paths, &unfinished)?;
@@ -73,7 +74,11 @@ impl Loose {
     /// What they measured.
     pub fn measured(&self) -> Outcome<Vec<Measured<'_>>> {
         let runs = self.plan.runs.iter().zip(&self.folders);
-        runs.map(|(run, folder)| Measured::read(run, folder.clone())).collect()
+        let measured = |(run, folder): (_, &PathBuf)| {
+            let status = RunDirectory::open(folder)?.status().unwrap_or_default();
+            Measured::read(run, folder.clone(), &status)
+        };
+        runs.map(measured).collect()
     }
 }
 
@@ -93,6 +98,17 @@ fn condition(path: &Path, taken: &[Condition]) -> Condition {
     let name = names.find(is_free).expect("numbers do not end");
     let (set, with, probe) = (Table::new(), Vec::new(), Vec::new());
     Condition { name, label: None, value: None, set, with, probe }
+}
+
+/// Labels conditions of one run by its path.
+fn label_by_path(conditions: &mut [Condition], runs: &[PlannedRun], paths: &[PathBuf]) {
+    for condition in conditions {
+        let is_of = |(run, _): &(&PlannedRun, &PathBuf)| run.conditions[0] == condition.name;
+        let of_it: Vec<_> = runs.iter().zip(paths).filter(is_of).collect();
+        if let [(_, path)] = of_it[..] {
+            condition.label = Some(path.display().to_string());
+        }
+    }
 }
 
 /// Labels conditions by the settings in which any of them differ, where that is short and told apart.

@@ -72,7 +72,7 @@ fn local(args: &StudyRunArgs, asked: &Asked, plan: &Plan, plugins: &Plugins) -> 
     let ended = engine::run_all(program, &jobs, share.at_once, &gpus, &progress, &stop);
     progress.close();
     say!("{}", View::of(folder, plan).table());
-    outcome(folder, plan, &jobs, &ended)
+    outcome(&view, &jobs, &ended)
 }
 
 /// Remembers the plan in the study's folder.
@@ -140,16 +140,28 @@ fn say_what_comes(plan: &Plan, folder: &StudyFolder, jobs: &[Job], share: Share)
     );
 }
 
-/// An error that lists what failed.
-fn outcome(folder: &StudyFolder, plan: &Plan, jobs: &[Job], ended: &[Ended]) -> Outcome {
+/// An error that lists what failed, now or before.
+fn outcome(view: &View<'_>, jobs: &[Job], ended: &[Ended]) -> Outcome {
     let why =
         |(job, ended): (&Job, &Ended)| Some(format!("{}: {}", job.name, ended.error.as_ref()?));
     let failed: Vec<String> = jobs.iter().zip(ended).filter_map(why).collect();
     if !failed.is_empty() {
         return Err(Failure::Run(format!("{} runs failed: {}", failed.len(), failed.join("; "))));
     }
-    if status::is_unfinished(folder, plan) {
-        say!("not finished; go on with: pliant study run {}", folder.path().display());
+    let folder = view.folder.path().display();
+    let before = view.failed();
+    if !before.is_empty() {
+        let names: Vec<String> = before.into_iter().map(|(name, _)| name).collect();
+        return Err(Failure::Run(format!(
+            "{} runs failed before: {}; why: pliant study status {folder}; once more: pliant study run {folder} --retry",
+            names.len(),
+            names.join(", ")
+        )));
+    }
+    if status::is_unfinished(view.folder, view.plan) {
+        say!("not finished; go on with: pliant study run {folder}");
+    } else {
+        say!("all runs are finished; to see what came of them: pliant study report {folder}");
     }
     Ok(())
 }
