@@ -37,8 +37,14 @@ pub(super) fn findings(path: &Path, options: &Options, plugins: &Plugins) -> Out
     all.push(status(&run, is_live));
     all.push(clock(&run, SystemTime::now()));
     all.extend(checkpoints(&run));
-    all.extend(tables(&run, is_live));
-    all.extend(incomplete(&run, has_csv));
+    let mut of_tables = tables(&run, is_live);
+    if !of_tables.iter().any(Finding::has_failed)
+        && let Some(incomplete) = incomplete(&run, has_csv)
+    {
+        of_tables.retain(|finding| finding.what != incomplete.what);
+        of_tables.push(incomplete);
+    }
+    all.extend(of_tables);
     all.push(event_files(&run, is_live));
     all.push(pictures(&run));
     all.extend(failures(&run));
