@@ -99,16 +99,51 @@ pub fn curves_svg(title: &str, curves: &Curves) -> Option<String> {
     drawn(title, curves).map(|(plots, layout)| kuva::render_to_svg(plots, layout))
 }
 
-/// The least of all that has a place on the vertical axis: where a band ends that reaches down to where nothing has.
-fn floor(curves: &Curves) -> f64 {
+/// The least and the largest of all that has a place on the vertical axis. A band that reaches down to where nothing has
+/// ends at the least.
+fn heights(curves: &Curves) -> (f64, f64) {
     let points = curves.lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y));
-    let bands = curves.lines.iter().flat_map(|line| line.band.iter().map(|(low, _)| *low));
-    points.chain(bands).filter(|y| has_place(&curves.y, *y)).fold(f64::INFINITY, f64::min)
+    let bands = curves.lines.iter().flat_map(|line| &line.band).flat_map(|(a, b)| [*a, *b]);
+    span(points.chain(bands).filter(|y| has_place(&curves.y, *y)))
+}
+
+fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+        (low.min(value), high.max(value))
+    })
+}
+
+/// The largest 1, 2 or 5 times a power of ten that is not above a value, or the least that is not below it: where a
+/// logarithmic axis has its marks.
+fn mark(value: f64, is_above: bool) -> f64 {
+    let decade = value.log10().floor();
+    let marks = [1.0, 2.0, 5.0, 10.0].map(|times| times * 10f64.powf(decade));
+    let slack = 1e-9 * value;
+    match is_above {
+        true => marks.into_iter().find(|mark| *mark >= value - slack).unwrap_or(marks[3]),
+        false => marks.into_iter().rev().find(|mark| *mark <= value + slack).unwrap_or(marks[0]),
+    }
+}
+
+/// Axes of powers of ten end at the marks around the lines, rather than at the next powers.
+fn tight(mut layout: Layout, curves: &Curves) -> Layout {
+    let places = curves.lines.iter().flat_map(|line| line.points.iter().map(|(x, _)| *x));
+    let widths = span(places.filter(|x| has_place(&curves.x, *x)));
+    let around = |(low, high): (f64, f64)| (mark(low * 0.999, false), mark(high * 1.001, true));
+    if curves.x.is_log {
+        let (low, high) = around(widths);
+        layout = layout.with_x_axis_min(low).with_x_axis_max(high);
+    }
+    if curves.y.is_log {
+        let (low, high) = around(heights(curves));
+        layout = layout.with_y_axis_min(low).with_y_axis_max(high);
+    }
+    layout
 }
 
 fn drawn(title: &str, curves: &Curves) -> Option<(Vec<Plot>, Layout)> {
     let mut plots: Vec<Plot> = Vec::new();
-    let floor = floor(curves);
+    let (floor, _) = heights(curves);
     for (line, colour) in curves.lines.iter().zip(COLOURS.iter().cycle()) {
         let is_shown = |(x, y): &(f64, f64)| has_place(&curves.x, *x) && has_place(&curves.y, *y);
         let shown: Vec<usize> =
@@ -144,7 +179,7 @@ fn drawn(title: &str, curves: &Curves) -> Option<(Vec<Plot>, Layout)> {
         return None;
     }
     let layout = layout(&plots, title, &curves.x, &curves.y);
-    Some((plots, layout))
+    Some((plots, tight(layout, curves)))
 }
 
 #[cfg(test)]
@@ -190,6 +225,20 @@ mod tests {
         };
         assert!(pixels(-0.1) == pixels(0.25), "it ends at the least of the line");
         assert!(pixels(0.01) != pixels(0.25));
+    }
+
+    #[test]
+    fn marks_are_1_2_or_5_times_a_power_of_ten() {
+        for (value, below, above) in [
+            (5.7, 5.0, 10.0),
+            (0.013, 0.01, 0.02),
+            (1.0, 1.0, 1.0),
+            (0.2, 0.2, 0.2),
+            (99.0, 50.0, 100.0),
+        ] {
+            let close = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-9;
+            assert!(close(mark(value, false), below) && close(mark(value, true), above), "{value}");
+        }
     }
 
     #[test]
