@@ -280,7 +280,11 @@ fn a_run_that_failed_is_submitted_again_when_asked_to() {
     fs::create_dir_all(&run).expect("writable");
     fs::write(run.join("x"), "").expect("writable");
     let waited = login.submits(&["--out", "out", "--wait"]);
-    ends_with(&waited, 0, &["16/seed0 is not queued any more", "not finished; go on with"]);
+    ends_with(
+        &waited,
+        1,
+        &["16/seed0 is not queued any more", "1 runs were killed or cancelled: 16/seed0"],
+    );
     fs::remove_file(run.join("x")).expect("there");
     ends_with(&login.submits(&["--out", "out"]), 0, &["1 of 4 runs submitted"]);
     let status = fs::read_to_string(run.join("status.json")).expect("written");
