@@ -39,12 +39,12 @@ fn findings(args: &DoctorArgs, plugins: &Plugins) -> Outcome<Vec<Finding>> {
     };
     let Some(what) = &args.what else { return Ok(machine::findings()) };
     let path = Path::new(what);
-    let is_study = Builtin::find(what).is_some() && !study::is_one(path);
+    let is_study = Builtin::is_meant(what);
     if path.is_dir() && config::preset(what).is_none() && !is_study {
         let of = if study::is_one(path) { study::findings } else { run::findings };
         return of(path, &options, plugins);
     }
-    if is_study && !path.is_file() {
+    if is_study {
         return Err(Failure::Input(format!(
             "`{what}` is a study; what it needs is said by: pliant study run {what} --scale .. --dry-run"
         )));

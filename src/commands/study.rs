@@ -45,10 +45,7 @@ impl Asked {
     /// What the options name: a file, or the folder of a study that was begun.
     fn of(args: &StudyArgs) -> Outcome<Self> {
         let given = Path::new(&args.study);
-        if given.is_dir()
-            && (Builtin::find(&args.study).is_none()
-                || StudyFolder::at(given.to_owned()).is_begun())
-        {
+        if given.is_dir() && !Builtin::is_meant(&args.study) {
             return Self::begun(args, given);
         }
         let (file, text) = read(&args.study).map_err(Failure::Input)?;

@@ -1,6 +1,8 @@
 //! The studies that come with the program: those of the paper.
 
-use super::file::StudyFile;
+use std::path::Path;
+
+use super::{file::StudyFile, folder::StudyFolder};
 
 /// A study by its name, and its file.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,13 @@ pub const STUDIES: &[Builtin] = studies![
 ];
 
 impl Builtin {
+    /// True if a name on the command line means one of these: not a file, and not a folder in which a study was begun.
+    pub fn is_meant(name: &str) -> bool {
+        let path = Path::new(name);
+        let is_begun = StudyFolder::at(path.to_owned()).is_begun();
+        Self::find(name).is_some() && !path.is_file() && !is_begun
+    }
+
     /// The study of this name.
     pub fn find(name: &str) -> Option<Self> {
         STUDIES.iter().copied().find(|study| study.name == name)
