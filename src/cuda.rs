@@ -23,13 +23,8 @@ static FOUND: OnceLock<CudaLibrary> = OnceLock::new();
 /// Loads `libtorch_cuda.so` if this machine has an NVIDIA device.
 ///
 /// Must be the first thing a program does: libtorch looks for its CUDA half at the first call and
-/// stays on the CPU if it is not there by then. Turns TF32 off as well (cuDNN's default on Ampere
-/// and later, 1e-3 from f32), unless `NVIDIA_TF32_OVERRIDE` says otherwise.
+/// stays on the CPU if it is not there by then.
 pub fn load() {
-    if std::env::var_os("NVIDIA_TF32_OVERRIDE").is_none() {
-        // SAFETY: `load` is the first thing a program does; the one thread there may be waits for signals.
-        unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "0") };
-    }
     let _ = FOUND.set(find_and_load());
 }
 

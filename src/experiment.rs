@@ -63,6 +63,7 @@ pub fn build(config: Config, plugins: &Plugins) -> Outcome<Experiment> {
 fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
     check_ranges(&config)?;
     let device = device::choose(&config.run.device)?;
+    config.run.precision.settle(device).map_err(|error| error.to_string())?;
     let threads = device::set_threads(config.run.threads);
     let seeds = Seeds::new(config.run.seed);
     let factory = config.env.build(&plugins.envs)?;
@@ -83,6 +84,7 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
         num_envs: config.run.num_envs,
         learner,
         precision: config.run.precision,
+        cuda_graphs: config.run.cuda_graphs,
         seeds,
     };
     let agent = agent_factory.build(context).map_err(|error| format!("[agent]: {error}"))?;

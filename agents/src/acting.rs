@@ -6,11 +6,15 @@ use pliant_core::{
         vector::Batch,
     },
     error::{Error, Result},
+    network::Model,
+    recording::{Recorder, Signature},
     seeds::Stream,
     state::{Checkpoint, StateDict},
 };
 use rand::Rng;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
+
+use crate::place::Place;
 
 /// The present observation of each environment: its last frames, newest last.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +116,35 @@ impl Checkpoint for FrameStacks {
         stored
             .f_copy_data_u8(&mut self.bytes, length)
             .map_err(|error| Error::State(format!("tensor `frames`: {error}")))
+    }
+}
+
+/// Asks a network for the Q-values of what environments show, again and again: on a GPU the observations travel
+/// through page-locked memory to the same place each time, and the pass is recorded.
+pub struct Greedy {
+    device: Device,
+    place: Option<Place>,
+    passes: Recorder<Tensor>,
+}
+
+impl Greedy {
+    /// For networks on this device.
+    pub fn new(device: Device, is_recorded: bool) -> Self {
+        Self { device, place: None, passes: Recorder::new(device, is_recorded) }
+    }
+
+    /// f32 `[envs, actions]`; to be read before it is asked for again.
+    pub fn q_values(&mut self, network: &Model, stacks: &FrameStacks) -> Tensor {
+        let observations = stacks.observations();
+        if !self.device.is_cuda() {
+            return no_grad(|| network.q_values(&observations));
+        }
+        let device = self.device;
+        let place = self.place.get_or_insert_with(|| Place::like(&observations, device));
+        place.put(&observations);
+        let there = place.there();
+        let signature = || Signature::default().variables(network.variables()).tensor(there);
+        self.passes.run(signature, || no_grad(|| network.q_values(there)))
     }
 }
 

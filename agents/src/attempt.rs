@@ -128,7 +128,8 @@ pub(crate) trait Attempt {
             Err(Error::NotFinite(_)) if self.changed().failing.skips() => Ok(None),
             Err(Error::NotFinite(found)) => {
                 let found = self.trace(*found, &batch, clock, interventions)?;
-                let failed = FailedUpdate { found: found.clone(), batch };
+                // Its place may be used again.
+                let failed = FailedUpdate { found: found.clone(), batch: batch.copied() };
                 self.changed().failing.failed = Some(failed);
                 Err(Error::NotFinite(Box::new(found)))
             }

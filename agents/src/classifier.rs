@@ -23,13 +23,14 @@ use pliant_core::{
     envs::vector::Batch,
     error::{Error, Result},
     head::Head,
-    intervention::{Interventions, UpdateBatch},
-    learner::{Learner, Losses},
+    intervention::Interventions,
+    learner::{Forward, Learner, Losses},
     metrics::Metrics,
     network::Taps,
     not_finite::FailedUpdate,
     precision::Precision,
     probe::{ProbeData, Transitions},
+    recording::Made as _,
     seeds::Stream,
     state::{Checkpoint, StateDict},
 };
@@ -39,6 +40,7 @@ use window::Window;
 use crate::{
     acting::{FrameStacks, epsilon_greedy},
     attempt::{Attempt, Changed, Failing},
+    place::Place,
 };
 
 /// An agent that learns by cross-entropy from right answers.
@@ -51,6 +53,8 @@ pub struct Classifier {
     stacks: FrameStacks,
     dropout: Stream,
     latest: Minibatch,
+    /// Where minibatches lie that a GPU learns from.
+    staged: Option<Staged>,
     memory: Memory,
     /// Agent steps when all updates that were due had been made.
     learned_at: u64,
@@ -66,6 +70,28 @@ struct Minibatch {
     labels: Tensor,
 }
 
+/// Minibatches on a device, each in the place of the one before.
+struct Staged {
+    images: Place,
+    labels: Place,
+    batch: Transitions,
+}
+
+impl Staged {
+    fn new(latest: &Minibatch, device: Device) -> Self {
+        let [images, labels] =
+            [&latest.images, &latest.labels].map(|values| Place::like(values, device));
+        let batch = memory::transitions(images.there().share(), labels.there().share());
+        Self { images, labels, batch }
+    }
+
+    fn put(&mut self, latest: &Minibatch) -> Transitions {
+        self.images.put(&latest.images);
+        self.labels.put(&latest.labels);
+        self.batch.share()
+    }
+}
+
 /// The cross-entropy of each example, f32 `[batch]`: `logsumexp(outputs) - outputs[label]`, where `outputs`
 /// are logits `[batch, classes]` and `labels` i64 `[batch]`.
 pub fn cross_entropy(outputs: &Tensor, labels: &Tensor) -> Tensor {
@@ -76,7 +102,7 @@ pub fn cross_entropy(outputs: &Tensor, labels: &Tensor) -> Tensor {
 impl Classifier {
     /// An agent with a checked configuration. An error if the outputs are not one for each class.
     fn new(config: ClassifierConfig, context: AgentContext<'_>) -> Result<Self> {
-        let AgentContext { env, num_envs, learner, precision, seeds } = context;
+        let AgentContext { env, num_envs, mut learner, precision, cuda_graphs, seeds } = context;
         let head = learner.online.head();
         if *head != Head::Scalar {
             return Err(Error::Invalid(format!(
@@ -85,13 +111,17 @@ impl Classifier {
         }
         let stacks = FrameStacks::new(env, num_envs);
         let labels = Tensor::zeros([num_envs as i64], (Kind::Int64, Device::Cpu));
+        let latest = Minibatch { images: stacks.observations(), labels };
+        learner.set_recording(cuda_graphs);
+        let device = learner.online.device();
         Ok(Self {
             num_envs,
             num_actions: env.actions.len(),
-            window: Window::new(learner.online.device()),
+            window: Window::default(),
             learner,
             precision,
-            latest: Minibatch { images: stacks.observations(), labels },
+            staged: device.is_cuda().then(|| Staged::new(&latest, device)),
+            latest,
             stacks,
             dropout: seeds.stream("agent/dropout"),
             memory: Memory::new(env, config.memory_images),
@@ -108,12 +138,15 @@ impl Classifier {
         interventions: &mut Interventions,
         metrics: &mut Metrics,
     ) -> Result<()> {
-        let device = self.learner.online.device();
-        let images = self.latest.images.to_device(device);
-        let batch = memory::transitions(images, self.latest.labels.to_device(device));
-        let labels = batch.a_tm1.shallow_clone();
-        if let Some(made) = self.attempt_or_skip(batch, clock, interventions, metrics)? {
-            self.window.add(&made.losses, &made.outputs, &labels);
+        let batch = match &mut self.staged {
+            Some(staged) => staged.put(&self.latest),
+            None => {
+                let Minibatch { images, labels } = &self.latest;
+                memory::transitions(images.share(), labels.share())
+            }
+        };
+        if let Some(losses) = self.attempt_or_skip(batch, clock, interventions, metrics)? {
+            self.window.add(&losses);
         }
         Ok(())
     }
@@ -123,15 +156,27 @@ impl Classifier {
     }
 }
 
-/// An update that was made.
-pub(crate) struct Made {
-    losses: Losses,
-    /// Of its training pass.
-    outputs: Tensor,
+/// The training pass of an update. It also tells the share of right answers.
+fn forward(
+    learner: &Learner,
+    batch: &Transitions,
+    precision: Precision,
+    dropout: &mut Stream,
+) -> Forward {
+    let (mut taps, device) = (Taps::default(), learner.online.device());
+    let outputs = precision.compute(device, || {
+        learner.online.forward_training(&batch.s_tm1, dropout, Some(&mut taps))
+    });
+    let loss = cross_entropy(&outputs, &batch.a_tm1).mean(Kind::Float);
+    let also = no_grad(|| {
+        let is_right = outputs.argmax(1, false).eq_tensor(&batch.a_tm1);
+        is_right.to_kind(Kind::Double).mean(Kind::Double).reshape([1])
+    });
+    Forward { loss, also, taps }
 }
 
 impl Attempt for Classifier {
-    type Made = Made;
+    type Made = Losses;
 
     fn pass(
         &mut self,
@@ -139,17 +184,17 @@ impl Attempt for Classifier {
         clock: &mut Clock,
         interventions: &mut Interventions,
         metrics: &mut Metrics,
-    ) -> Result<Made> {
-        let (mut taps, device) = (Taps::default(), self.learner.online.device());
-        let Self { learner, dropout, precision, .. } = self;
-        let outputs = precision.compute(device, || {
-            learner.online.forward_training(&batch.s_tm1, dropout, Some(&mut taps))
-        });
-        let loss = cross_entropy(&outputs, &batch.a_tm1).mean(Kind::Float);
-        let seen = UpdateBatch { observations: &batch.s_tm1, taps: &taps };
-        let period = self.config.target_period_updates;
-        let losses = learner.update(loss, &seen, period, interventions, clock, metrics)?;
-        Ok(Made { losses, outputs: outputs.detach() })
+    ) -> Result<Losses> {
+        let Self { learner, dropout, precision, config, .. } = self;
+        let (precision, before) = (*precision, dropout.clone());
+        let mut pass =
+            |learner: &Learner, batch: &Transitions| forward(learner, batch, precision, dropout);
+        let period = config.target_period_updates;
+        let made = learner.update_on(batch, &mut pass, period, interventions, clock, metrics);
+        if *dropout != before {
+            learner.stop_recording_passes();
+        }
+        made
     }
 
     fn changed(&mut self) -> Changed<'_> {

@@ -15,14 +15,15 @@ use pliant_core::{
     clock::{Clock, crossings},
     envs::vector::Batch,
     error::{Error, Result},
-    head::{Head, Target, select_action},
-    intervention::{Interventions, UpdateBatch},
-    learner::{Learner, Losses},
+    head::{Head, Target, TdLoss, select_action},
+    intervention::Interventions,
+    learner::{Forward, Learner, Losses},
     metrics::Metrics,
-    network::Taps,
+    network::{Model, Taps},
     not_finite::FailedUpdate,
     precision::Precision,
     probe::{ProbeData, Transitions},
+    recording::beside,
     schedule::LinearSchedule,
     seeds::Stream,
     state::{Checkpoint, StateDict},
@@ -30,9 +31,9 @@ use pliant_core::{
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
-    acting::{FrameStacks, epsilon_greedy},
+    acting::{FrameStacks, Greedy, epsilon_greedy},
     attempt::{Attempt, Changed, Failing},
-    replay::Replay,
+    replay::{Replay, Staging},
     td::double_q_target,
 };
 
@@ -45,7 +46,10 @@ pub struct DoubleDqn {
     learner: Learner,
     precision: Precision,
     replay: Replay,
+    /// Where batches lie that a GPU learns from.
+    staging: Option<Staging>,
     stacks: FrameStacks,
+    greedy: Greedy,
     exploration: Stream,
     sampling: Stream,
     dropout: Stream,
@@ -58,17 +62,24 @@ pub struct DoubleDqn {
 impl DoubleDqn {
     /// An agent with a checked configuration. An error if the replay cannot be had.
     fn new(config: DoubleDqnConfig, context: AgentContext<'_>) -> Result<Self> {
-        let AgentContext { env, num_envs, learner, precision, seeds } = context;
+        let AgentContext { env, num_envs, mut learner, precision, cuda_graphs, seeds } = context;
         let capacity = config.replay_capacity as usize;
-        let memory = (config.replay_memory, learner.online.device());
+        let device = learner.online.device();
+        let memory = (config.replay_memory, device);
+        let replay = Replay::new(env, num_envs, capacity, config.discount, memory)?;
+        let batch = config.batch_size as usize;
+        let staging = device.is_cuda().then(|| Staging::new(&replay, batch, device, cuda_graphs));
+        learner.set_recording(cuda_graphs);
         Ok(Self {
             epsilon: config.epsilon.schedule(),
             num_envs,
             num_actions: env.actions.len(),
             window: Window::new(&learner),
+            greedy: Greedy::new(device, cuda_graphs),
             learner,
             precision,
-            replay: Replay::new(env, num_envs, capacity, config.discount, memory)?,
+            replay,
+            staging,
             stacks: FrameStacks::new(env, num_envs),
             exploration: seeds.stream("agent/exploration"),
             sampling: seeds.stream("agent/replay"),
@@ -100,29 +111,24 @@ impl DoubleDqn {
     ) -> Result<()> {
         let batch_size = self.config.batch_size as usize;
         let drawn_from = self.sampling.clone();
-        let Some(batch) = self.replay.sample(batch_size, &mut self.sampling) else { return Ok(()) };
-        let batch = batch.to_device(self.learner.online.device());
+        let batch = match &mut self.staging {
+            Some(staging) => staging.sample(&self.replay, &mut self.sampling),
+            None => self.replay.sample(batch_size, &mut self.sampling),
+        };
+        let Some(batch) = batch else { return Ok(()) };
         let made = self.attempt_or_skip(batch, clock, interventions, metrics);
         if let Err(Error::NotFinite(_)) = made {
             self.sampling = drawn_from; // whoever goes on from here draws the same
         }
-        if let Some(made) = made? {
-            self.window.add(&made.losses, &made.target, &made.q_a_tm1);
+        if let Some(losses) = made? {
+            self.window.add(&losses);
         }
         Ok(())
     }
 }
 
-/// An update that was made.
-pub(crate) struct Made {
-    losses: Losses,
-    target: Target,
-    /// The Q-values of the actions taken, f32 `[batch]`.
-    q_a_tm1: Tensor,
-}
-
 impl Attempt for DoubleDqn {
-    type Made = Made;
+    type Made = Losses;
 
     fn pass(
         &mut self,
@@ -130,27 +136,58 @@ impl Attempt for DoubleDqn {
         clock: &mut Clock,
         interventions: &mut Interventions,
         metrics: &mut Metrics,
-    ) -> Result<Made> {
-        let (mut taps, device) = (Taps::default(), self.learner.online.device());
-        let Self { learner, dropout, precision, .. } = self;
-        let target = precision.compute(device, || double_q(learner, batch));
-        let outputs = precision.compute(device, || {
-            learner.online.forward_training(&batch.s_tm1, dropout, Some(&mut taps))
-        });
-        let head = self.learner.online.head();
-        let losses = head.loss(&outputs, &batch.a_tm1, &target, self.config.td_loss);
-        let q_tm1 = head.q_values(&outputs.detach());
-        let period = self.config.target_period_updates;
-        let loss = losses.mean(Kind::Float);
-        let seen = UpdateBatch { observations: &batch.s_tm1, taps: &taps };
-        let losses = self.learner.update(loss, &seen, period, interventions, clock, metrics)?;
-        Ok(Made { losses, target, q_a_tm1: select_action(&q_tm1, &batch.a_tm1) })
+    ) -> Result<Losses> {
+        let Self { learner, dropout, precision, config, .. } = self;
+        let (precision, td_loss, before) = (*precision, config.td_loss, dropout.clone());
+        let mut pass = |learner: &Learner, batch: &Transitions| {
+            forward(learner, batch, precision, td_loss, dropout)
+        };
+        let period = config.target_period_updates;
+        let made = learner.update_on(batch, &mut pass, period, interventions, clock, metrics);
+        if *dropout != before {
+            learner.stop_recording_passes();
+        }
+        made
     }
 
     fn changed(&mut self) -> Changed<'_> {
         let Self { learner, dropout, failing, .. } = self;
         Changed { learner, dropout, failing }
     }
+}
+
+/// The training pass of an update. It also tells the batch's means that [`Window`] sums, in this order.
+fn forward(
+    learner: &Learner,
+    batch: &Transitions,
+    precision: Precision,
+    td_loss: TdLoss,
+    dropout: &mut Stream,
+) -> Forward {
+    let Learner { online, target, .. } = learner;
+    let (mut taps, device, head) = (Taps::default(), online.device(), online.head());
+    let outputs_t = |network: &Model| {
+        precision.compute(device, || no_grad(|| network.forward(&batch.s_t, None)))
+    };
+    let value = beside(device, 1, || outputs_t(target));
+    let selector = beside(device, 2, || outputs_t(online));
+    let outputs = precision
+        .compute(device, || online.forward_training(&batch.s_tm1, dropout, Some(&mut taps)));
+    let (value, selector) = (value.join(), selector.join());
+    let target = precision.compute(device, || {
+        no_grad(|| double_q_target(head, &batch.r_t, &batch.discount_t, &value, &selector))
+    });
+    let losses = head.loss(&outputs, &batch.a_tm1, &target, td_loss);
+    let also = no_grad(|| {
+        let q_tm1 = head.q_values(&outputs.detach());
+        let q_a_tm1 = select_action(&q_tm1, &batch.a_tm1);
+        let td_error = (&target.value - &q_a_tm1).abs().mean(Kind::Double);
+        let q_mean = q_a_tm1.mean(Kind::Double);
+        let outside = target.outside.as_ref().map(|outside| outside.mean(Kind::Double));
+        let outside = outside.unwrap_or_else(|| q_mean.zeros_like());
+        Tensor::stack(&[td_error, q_mean, outside], 0)
+    });
+    Forward { loss: losses.mean(Kind::Float), also, taps }
 }
 
 /// What `q_tm1[a_tm1]` should be.
@@ -197,8 +234,9 @@ impl Agent for DoubleDqn {
 
     fn act(&mut self, clock: &Clock) -> Vec<usize> {
         let epsilon = self.epsilon.value(clock.frames);
-        let q_values = || no_grad(|| self.learner.online.q_values(&self.stacks.observations()));
-        epsilon_greedy(epsilon, self.num_envs, self.num_actions, &mut self.exploration, q_values)
+        let Self { learner, stacks, greedy, exploration, num_envs, num_actions, .. } = self;
+        let q_values = || greedy.q_values(&learner.online, stacks);
+        epsilon_greedy(epsilon, *num_envs, *num_actions, exploration, q_values)
     }
 
     fn learn(
@@ -331,36 +369,28 @@ impl Checkpoint for DoubleDqn {
     }
 }
 
-/// Means over the updates since they were last asked for. The sums stay on the device, so that an
-/// update need not wait for them.
+/// Means over the updates since they were last asked for.
 struct Window {
     updates: u64,
     loss: f64,
     /// Sums of what interventions added to the loss, by kind.
     penalties: BTreeMap<String, f64>,
-    /// f64 `[3]`: mean |TD error|, mean Q-value of the taken actions and mean share of targets outside
+    /// Mean |TD error|, mean Q-value of the taken actions and mean share of targets outside
     /// a categorical head's support, summed over updates.
-    sums: Tensor,
+    sums: [f64; 3],
     /// The head has a support.
     has_support: bool,
 }
 
 impl Window {
     fn new(learner: &Learner) -> Self {
-        let sums = Tensor::zeros([3], (Kind::Double, learner.online.device()));
         let has_support = *learner.online.head() != Head::Scalar;
-        Self { updates: 0, loss: 0.0, penalties: BTreeMap::new(), sums, has_support }
+        Self { updates: 0, loss: 0.0, penalties: BTreeMap::new(), sums: [0.0; 3], has_support }
     }
 
-    /// `q_a_tm1`, the Q-values of the actions taken: f32 `[batch]`.
-    fn add(&mut self, losses: &Losses, target: &Target, q_a_tm1: &Tensor) {
-        no_grad(|| {
-            let td_error = (&target.value - q_a_tm1).abs().mean(Kind::Double);
-            let q_mean = q_a_tm1.mean(Kind::Double);
-            let outside = target.outside.as_ref().map(|outside| outside.mean(Kind::Double));
-            let outside = outside.unwrap_or_else(|| q_mean.zeros_like());
-            self.sums += Tensor::stack(&[td_error, q_mean, outside], 0);
-        });
+    /// `losses` of a pass that [`forward`] made.
+    fn add(&mut self, losses: &Losses) {
+        self.sums.iter_mut().zip(&losses.also).for_each(|(sum, mean)| *sum += mean);
         self.loss += losses.primary;
         for (name, penalty) in &losses.penalties {
             *self.penalties.entry(name.clone()).or_default() += penalty;
@@ -375,15 +405,15 @@ impl Window {
         }
         let updates = self.updates as f64;
         metrics.scalar("train/loss", self.loss / updates);
-        metrics.scalar("train/td_error", self.sums.double_value(&[0]) / updates);
-        metrics.scalar("train/q_mean", self.sums.double_value(&[1]) / updates);
+        metrics.scalar("train/td_error", self.sums[0] / updates);
+        metrics.scalar("train/q_mean", self.sums[1] / updates);
         if self.has_support {
-            metrics.scalar("train/outside_support", self.sums.double_value(&[2]) / updates);
+            metrics.scalar("train/outside_support", self.sums[2] / updates);
         }
         for (name, penalty) in std::mem::take(&mut self.penalties) {
             metrics.scalar(format!("train/penalty/{name}"), penalty / updates);
         }
-        let _ = self.sums.zero_();
+        self.sums = [0.0; 3];
         self.loss = 0.0;
         self.updates = 0;
     }
@@ -394,13 +424,16 @@ impl Checkpoint for Window {
         state.put("updates", &self.updates);
         state.put("loss", &self.loss);
         state.put("penalties", &self.penalties);
-        state.put_tensor("sums", &self.sums);
+        state.put_tensor("sums", &Tensor::from_slice(&self.sums));
     }
 
     fn load(&mut self, state: &StateDict) -> Result<()> {
         self.updates = state.count("updates")?;
         self.loss = state.get("loss")?;
         self.penalties = state.get("penalties")?;
-        state.copy_tensor("sums", &mut self.sums)
+        let mut sums = Tensor::zeros([3], (Kind::Double, Device::Cpu));
+        state.copy_tensor("sums", &mut sums)?;
+        self.sums = Vec::try_from(&sums)?.try_into().expect("three");
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@ mod attempt;
 pub mod classifier;
 pub mod double_dqn;
 pub mod networks;
+mod place;
 pub mod replay;
 pub mod td;
 

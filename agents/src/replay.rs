@@ -2,6 +2,7 @@
 
 mod frames;
 mod ring;
+mod staging;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use pliant_core::{
 };
 use rand::Rng;
 use ring::Ring;
+pub use staging::Staging;
 use tch::{Device, Tensor};
 
 /// The latest transitions of several environments.
@@ -195,12 +197,9 @@ impl Replay {
     }
 
     fn gather(&self, places: &[Place<'_>]) -> Transitions {
-        let actions: Vec<i64> =
-            places.iter().map(|at| i64::from(at.ring.action(at.index))).collect();
-        let rewards: Vec<f32> = places.iter().map(|at| at.ring.reward(at.index)).collect();
-        let discount =
-            |at: &Place<'_>| (self.discount * f64::from(at.ring.discount(at.index))) as f32;
-        let discounts: Vec<f32> = places.iter().map(discount).collect();
+        let actions: Vec<i64> = places.iter().map(|at| self.action(at)).collect();
+        let rewards: Vec<f32> = places.iter().map(|at| self.reward(at)).collect();
+        let discounts: Vec<f32> = places.iter().map(|at| self.discount(at)).collect();
         let here = |tensor: Tensor| tensor.to_device(self.device());
         Transitions {
             s_tm1: self.observations(places, 0),
@@ -209,6 +208,18 @@ impl Replay {
             discount_t: here(Tensor::from_slice(&discounts)),
             s_t: self.observations(places, 1),
         }
+    }
+
+    fn action(&self, at: &Place<'_>) -> i64 {
+        i64::from(at.ring.action(at.index))
+    }
+
+    fn reward(&self, at: &Place<'_>) -> f32 {
+        at.ring.reward(at.index)
+    }
+
+    fn discount(&self, at: &Place<'_>) -> f32 {
+        (self.discount * f64::from(at.ring.discount(at.index))) as f32
     }
 
     /// u8 `[batch, stack * channels, height, width]`, `later` slots after where the transitions begin.

@@ -31,6 +31,8 @@ pub struct AgentContext<'a> {
     pub learner: Learner,
     /// What updates compute in.
     pub precision: Precision,
+    /// Whether what is done on a GPU again and again may be recorded as CUDA graphs.
+    pub cuda_graphs: bool,
     /// Where the agent's streams come from.
     pub seeds: Seeds,
 }

@@ -70,6 +70,13 @@ pub trait Intervention: Checkpoint {
         true
     }
 
+    /// True if neither [`Self::extra_loss`] nor [`Self::after_backward`] ever does anything. On a GPU loss and
+    /// gradients can then be computed by a recorded CUDA graph, several times as fast as operation by
+    /// operation; the two hooks are not called.
+    fn leaves_gradients(&self) -> bool {
+        false
+    }
+
     /// A term to add to the loss of the coming update: a scalar tensor. `learner.updates` does not
     /// count that update yet.
     fn extra_loss(&mut self, _learner: &Learner, _hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
@@ -197,6 +204,11 @@ impl Interventions {
     pub(crate) fn are_risky(&self, update: u64, ends_in_target_update: bool) -> bool {
         let mut parts = self.parts.iter();
         parts.any(|part| part.intervention.is_risky(update, ends_in_target_update))
+    }
+
+    /// True if all of them leave loss and gradients alone: see [`Intervention::leaves_gradients`].
+    pub(crate) fn leave_gradients(&self) -> bool {
+        self.parts.iter().all(|part| part.intervention.leaves_gradients())
     }
 
     /// From now on it is looked for numbers that are not finite after the backward pass, after every hook and

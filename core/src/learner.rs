@@ -3,17 +3,19 @@
 mod before;
 
 use before::Before;
-use pliant_torch_ext::magnitude;
-use tch::{Kind, Tensor, no_grad};
+use pliant_torch_ext::{magnitude, set_gradient};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
     clock::{Clock, crossings},
     error::{Error, Result},
     intervention::{Context, Interventions, UpdateBatch},
     metrics::Metrics,
-    network::Model,
+    network::{Model, Taps},
     not_finite::{BadTensor, NotFinite, Stage, learned},
     optimizer::Optimizer,
+    probe::Transitions,
+    recording::{Made, Recorder, Signature},
     state::{Checkpoint, StateDict},
 };
 
@@ -27,13 +29,57 @@ pub struct Learner {
     pub optimizer: Box<dyn Optimizer>,
     /// Optimiser steps made.
     pub updates: u64,
+    passes: Recorder<Derived>,
+    steps: Recorder<()>,
+}
+
+/// A training pass of which an update is to be made.
+#[derive(Debug)]
+pub struct Forward {
+    /// What is to become less: a scalar, with its graph.
+    pub loss: Tensor,
+    /// What else is to be known of the pass, f64 `[n]`: read together with the loss, so that the device is
+    /// waited for once.
+    pub also: Tensor,
+    /// The activations of the loss's own pass.
+    pub taps: Taps,
+}
+
+/// A pass whose gradients have been computed.
+struct Derived {
+    /// f64 `[2 + n]`: loss, magnitude of all gradients, what else was to be known.
+    numbers: Tensor,
+    /// Of the online network's parameters, in order; undefined where none came.
+    gradients: Vec<Tensor>,
+    taps: Taps,
+}
+
+impl Made for Derived {
+    fn share(&self) -> Self {
+        let Self { numbers, gradients, taps } = self;
+        Self { numbers: numbers.share(), gradients: gradients.share(), taps: taps.share() }
+    }
 }
 
 impl Learner {
     /// A learner whose target network starts equal to the online network.
     pub fn new(online: Model, optimizer: Box<dyn Optimizer>) -> Self {
-        let target = online.fork();
-        Self { online, target, optimizer, updates: 0 }
+        let (target, device) = (online.fork(), online.device());
+        let (passes, steps) = (Recorder::new(device, false), Recorder::new(device, false));
+        Self { online, target, optimizer, updates: 0, passes, steps }
+    }
+
+    /// Whether updates on a GPU may be launched as recorded CUDA graphs, as far as interventions and the
+    /// optimiser allow: the same numbers but for rounding. At first they may not.
+    pub fn set_recording(&mut self, is_on: bool) {
+        let device = self.online.device();
+        self.passes = Recorder::new(device, is_on);
+        self.steps = Recorder::new(device, is_on && self.optimizer.is_recordable());
+    }
+
+    /// From here on, passes are computed as they come: they draw random numbers, say.
+    pub fn stop_recording_passes(&mut self) {
+        self.passes.switch_off();
     }
 
     /// A deep copy that shares nothing: whatever is done to it leaves this one as it is.
@@ -43,6 +89,69 @@ impl Learner {
             target: self.target.fork(),
             optimizer: self.optimizer.fork(),
             updates: self.updates,
+            passes: self.passes.fresh(),
+            steps: self.steps.fresh(),
+        }
+    }
+
+    /// One update as [`Self::update`] makes it, of the pass `forward` on this batch. Where the device is a GPU,
+    /// [recording](Self::set_recording) is on, the interventions
+    /// [leave gradients alone](crate::intervention::Intervention::leaves_gradients) and batches always lie in
+    /// the same place, forward and backward pass are recorded once and launched from then on.
+    pub fn update_on(
+        &mut self,
+        batch: &Transitions,
+        forward: &mut dyn FnMut(&Self, &Transitions) -> Forward,
+        target_period_updates: u64,
+        interventions: &mut Interventions,
+        clock: &mut Clock,
+        metrics: &mut Metrics,
+    ) -> Result<Losses> {
+        let observations = &batch.s_tm1;
+        if !(self.passes.is_on() && interventions.leave_gradients()) {
+            let Forward { loss, also, taps } = forward(self, batch);
+            let seen = UpdateBatch { observations, taps: &taps };
+            let pass = Passed::Forward { loss, also };
+            return self.make(pass, &seen, target_period_updates, interventions, clock, metrics);
+        }
+        let switched_off = Recorder::new(Device::Cpu, false);
+        let mut passes = std::mem::replace(&mut self.passes, switched_off);
+        let derived = passes.run(|| self.signature(batch), || self.derive(forward(self, batch)));
+        self.passes = passes;
+        self.put_gradients(&derived.gradients);
+        let seen = UpdateBatch { observations, taps: &derived.taps };
+        let pass = Passed::Derived { numbers: derived.numbers };
+        self.make(pass, &seen, target_period_updates, interventions, clock, metrics)
+    }
+
+    /// All that a pass depends on.
+    fn signature(&self, batch: &Transitions) -> Signature {
+        let Transitions { s_tm1, a_tm1, r_t, discount_t, s_t } = batch;
+        let networks = [&self.online, &self.target];
+        let signature = networks.into_iter().fold(Signature::default(), |signature, network| {
+            signature.variables(network.variables())
+        });
+        [s_tm1, a_tm1, r_t, discount_t, s_t].into_iter().fold(signature, Signature::tensor)
+    }
+
+    /// Computes the gradients of a pass.
+    fn derive(&self, forward: Forward) -> Derived {
+        let Forward { loss, also, taps } = forward;
+        self.online.variables().zero_grad();
+        loss.backward();
+        let size = magnitude(&self.gradients());
+        let numbers = no_grad(|| {
+            let first = Tensor::stack(&[loss.to_kind(Kind::Double), size], 0);
+            Tensor::cat(&[first, also], 0)
+        });
+        let gradients = self.online.variables().parameters().map(|(_, own)| own.grad()).collect();
+        Derived { numbers, gradients, taps }
+    }
+
+    /// Gradients that a recorded pass wrote into its own tensors become those of the variables.
+    fn put_gradients(&self, gradients: &[Tensor]) {
+        for ((_, variable), gradient) in self.online.variables().parameters().zip(gradients) {
+            set_gradient(variable, gradient);
         }
     }
 
@@ -67,12 +176,26 @@ impl Learner {
         clock: &mut Clock,
         metrics: &mut Metrics,
     ) -> Result<Losses> {
+        let also = Tensor::zeros([0], (Kind::Double, loss.device()));
+        let pass = Passed::Forward { loss, also };
+        self.make(pass, batch, target_period_updates, interventions, clock, metrics)
+    }
+
+    fn make(
+        &mut self,
+        pass: Passed,
+        batch: &UpdateBatch<'_>,
+        target_period_updates: u64,
+        interventions: &mut Interventions,
+        clock: &mut Clock,
+        metrics: &mut Metrics,
+    ) -> Result<Losses> {
         let ends_in_target_update =
             crossings(target_period_updates, self.updates, self.updates + 1) > 0;
         let is_risky = interventions.are_risky(self.updates + 1, ends_in_target_update);
         let mut before = Before::of(self, interventions, clock.updates, is_risky);
         let round = Round { batch, ends_in_target_update, update: self.updates + 1 };
-        let made = self.attempt(loss, &round, &mut before, interventions, clock, metrics);
+        let made = self.attempt(pass, &round, &mut before, interventions, clock, metrics);
         if let Err(Error::NotFinite(_)) = made {
             before.restore(self, interventions, &mut clock.updates)?;
         }
@@ -81,7 +204,7 @@ impl Learner {
 
     fn attempt(
         &mut self,
-        loss: Tensor,
+        pass: Passed,
         round: &Round<'_>,
         before: &mut Before,
         interventions: &mut Interventions,
@@ -90,15 +213,26 @@ impl Learner {
     ) -> Result<Losses> {
         let &Round { batch, ends_in_target_update, update } = round;
         let mut context = Context { update, clock, batch, metrics, ends_in_target_update };
-        let penalties = interventions.penalties(self, &mut context)?;
-        self.online.variables().zero_grad();
-        let terms = penalties.iter().map(|(_, penalty)| penalty);
-        let primary = loss.detach();
-        terms.fold(loss, |total, penalty| total + penalty).backward();
-        interventions.look(self, update, "the backward pass")?;
-        let hooked = interventions
-            .call(self, &mut context, |part, own, hook| part.after_backward(own, hook));
-        let (losses, size) = Losses::read(&primary, &penalties, &magnitude(&self.gradients()));
+        let (losses, size, hooked) = match pass {
+            Passed::Derived { numbers } => {
+                interventions.look(self, update, "the backward pass")?;
+                let (losses, size) = Losses::read(&numbers, &[]);
+                (losses, size, Ok(()))
+            }
+            Passed::Forward { loss, also } => {
+                let penalties = interventions.penalties(self, &mut context)?;
+                self.online.variables().zero_grad();
+                let terms = penalties.iter().map(|(_, penalty)| penalty);
+                let primary = loss.detach();
+                terms.fold(loss, |total, penalty| total + penalty).backward();
+                interventions.look(self, update, "the backward pass")?;
+                let hooked = interventions
+                    .call(self, &mut context, |part, own, hook| part.after_backward(own, hook));
+                let numbers = numbers(&primary, &magnitude(&self.gradients()), &also, &penalties);
+                let (losses, size) = Losses::read(&numbers, &penalties);
+                (losses, size, hooked)
+            }
+        };
         losses.check(update)?; // before a hook's error: it may be a consequence
         hooked?;
         self.check_gradients(size, update)?;
@@ -106,7 +240,7 @@ impl Learner {
             before.add_everything(self, interventions);
         }
         interventions.call(self, &mut context, |part, own, hook| part.before_step(own, hook))?;
-        self.optimizer.step(self.online.variables());
+        self.step();
         self.updates += 1;
         clock.updates += 1;
         interventions.look(self, update, "the step of the optimizer")?;
@@ -124,6 +258,20 @@ impl Learner {
             self.check_learned(update, None)?;
         }
         Ok(losses)
+    }
+
+    fn step(&mut self) {
+        let Self { online, optimizer, steps, .. } = self;
+        let variables = online.variables();
+        let signature = || {
+            let signature = Signature::default().number(optimizer.learning_rate());
+            signature.variables(variables).gradients(variables)
+        };
+        if !steps.is_on() {
+            return optimizer.step(variables);
+        }
+        let signature = signature().moments(optimizer.moments(), variables);
+        steps.run(|| signature, || optimizer.step(variables));
     }
 
     fn gradients(&self) -> Vec<Tensor> {
@@ -159,6 +307,29 @@ impl Learner {
     }
 }
 
+/// What an update is made of.
+enum Passed {
+    /// A loss whose gradients are still to be computed.
+    Forward { loss: Tensor, also: Tensor },
+    /// The gradients are there, and nothing is added to the loss; see [`Derived::numbers`].
+    Derived { numbers: Tensor },
+}
+
+/// f64 `[2 + n + penalties]`: the loss, the magnitude of all gradients, what else was to be known, and what was
+/// added to the loss.
+fn numbers(
+    primary: &Tensor,
+    size: &Tensor,
+    also: &Tensor,
+    penalties: &[(String, Tensor)],
+) -> Tensor {
+    let alone = |tensor: &Tensor| tensor.to_device(primary.device()).to_kind(Kind::Double);
+    let first = [primary, size].map(|tensor| alone(tensor).reshape([1]));
+    let added = penalties.iter().map(|(_, penalty)| alone(penalty).reshape([1]));
+    let all: Vec<Tensor> = first.into_iter().chain([alone(also)]).chain(added).collect();
+    no_grad(|| Tensor::cat(&all, 0))
+}
+
 /// What is the same all through an update.
 struct Round<'a> {
     batch: &'a UpdateBatch<'a>,
@@ -173,6 +344,8 @@ pub struct Losses {
     pub primary: f64,
     /// What interventions added, by kind; a second one of a kind has a number behind it.
     pub penalties: Vec<(String, f64)>,
+    /// What else was to be known of the pass, see [`Forward::also`].
+    pub also: Vec<f64>,
 }
 
 impl Losses {
@@ -181,20 +354,16 @@ impl Losses {
         self.penalties.iter().fold(self.primary, |total, (_, penalty)| total + penalty)
     }
 
-    /// Waits for the device once, and reads one number more with the losses.
-    fn read(primary: &Tensor, penalties: &[(String, Tensor)], more: &Tensor) -> (Self, f64) {
-        let all = penalties.iter().map(|(_, penalty)| penalty);
-        let all: Vec<Tensor> = [primary, more]
-            .into_iter()
-            .chain(all)
-            .map(|loss| loss.to_device(primary.device()).to_kind(Kind::Double))
-            .collect();
-        let all = no_grad(|| Tensor::stack(&all, 0));
-        let mut values = Vec::<f64>::try_from(&all).expect("one number each").into_iter();
+    /// Waits for the device once. `numbers` are those of [`numbers`]; with the losses comes the gradients'
+    /// magnitude.
+    fn read(numbers: &Tensor, penalties: &[(String, Tensor)]) -> (Self, f64) {
+        let mut values = Vec::<f64>::try_from(numbers).expect("f64 numbers").into_iter();
         let mut next = || values.next().expect("one number each");
-        let (primary, more) = (next(), next());
+        let (primary, size) = (next(), next());
+        let mut also: Vec<f64> = values.collect();
+        let added = also.split_off(also.len() - penalties.len());
         let names = penalties.iter().map(|(name, _)| name.clone());
-        (Self { primary, penalties: names.zip(values).collect() }, more)
+        (Self { primary, penalties: names.zip(added).collect(), also }, size)
     }
 
     /// An error unless all are finite, that says which is not.

@@ -22,6 +22,7 @@ pub mod precision;
 pub mod prelude;
 pub mod probe;
 pub mod ranges;
+pub mod recording;
 pub mod registry;
 pub mod schedule;
 pub mod seeds;

@@ -75,6 +75,12 @@ pub trait Optimizer: Checkpoint + Send {
         0.0
     }
 
+    /// True if a step depends on nothing but the step size and the values of variables, gradients, moments and
+    /// counters, waits for nothing and draws nothing: on a GPU it can then be recorded as a CUDA graph.
+    fn is_recordable(&self) -> bool {
+        false
+    }
+
     /// The moments and step counters.
     fn moments(&self) -> &Moments;
 

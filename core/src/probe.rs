@@ -12,6 +12,7 @@ use crate::{
     metrics::Metrics,
     network::Taps,
     not_finite::learned,
+    recording::Made,
     seeds::{Seeds, Stream},
     state::{Checkpoint, StateDict},
 };
@@ -31,7 +32,29 @@ pub struct Transitions {
     pub s_t: Tensor,
 }
 
+impl Made for Transitions {
+    fn share(&self) -> Self {
+        self.map(Tensor::shallow_clone)
+    }
+}
+
 impl Transitions {
+    fn map(&self, of: impl Fn(&Tensor) -> Tensor) -> Self {
+        Self {
+            s_tm1: of(&self.s_tm1),
+            a_tm1: of(&self.a_tm1),
+            r_t: of(&self.r_t),
+            discount_t: of(&self.discount_t),
+            s_t: of(&self.s_t),
+        }
+    }
+
+    /// The same values in tensors of their own.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        self.map(Tensor::copy)
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.a_tm1.size()[0].unsigned_abs()
@@ -42,25 +65,12 @@ impl Transitions {
         let drawn = stream.distinct(batch, usize::try_from(self.count()).ok()?)?;
         let drawn: Vec<i64> = drawn.into_iter().map(|index| index as i64).collect();
         let drawn = Tensor::from_slice(&drawn).to_device(self.a_tm1.device());
-        let of = |tensor: &Tensor| tensor.index_select(0, &drawn);
-        Some(Self {
-            s_tm1: of(&self.s_tm1),
-            a_tm1: of(&self.a_tm1),
-            r_t: of(&self.r_t),
-            discount_t: of(&self.discount_t),
-            s_t: of(&self.s_t),
-        })
+        Some(self.map(|tensor| tensor.index_select(0, &drawn)))
     }
 
     /// The same transitions in a device's memory.
     pub fn to_device(&self, device: Device) -> Self {
-        Self {
-            s_tm1: self.s_tm1.to_device(device),
-            a_tm1: self.a_tm1.to_device(device),
-            r_t: self.r_t.to_device(device),
-            discount_t: self.discount_t.to_device(device),
-            s_t: self.s_t.to_device(device),
-        }
+        self.map(|tensor| tensor.to_device(device))
     }
 }
 

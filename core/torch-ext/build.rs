@@ -2,8 +2,9 @@
 
 use std::{env, path::PathBuf};
 
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     "shim/autocast.cpp",
+    "shim/graphs.cpp",
     "shim/linear.cpp",
     "shim/magnitude.cpp",
     "shim/optimizers.cpp",

@@ -47,6 +47,10 @@ impl Intervention for BrownianMotion {
     }
 
     /// As long as the step that it replaces.
+    fn leaves_gradients(&self) -> bool {
+        true
+    }
+
     fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         false
     }

@@ -51,6 +51,10 @@ impl Intervention for C51 {
         plan.set_head(Head::Categorical(Categorical { support: self.0, encoding }))
     }
 
+    fn leaves_gradients(&self) -> bool {
+        true
+    }
+
     fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         false
     }

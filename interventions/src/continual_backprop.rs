@@ -161,6 +161,10 @@ impl Intervention for ContinualBackprop {
     }
 
     /// New weights are drawn or 0, whatever the utilities are.
+    fn leaves_gradients(&self) -> bool {
+        true
+    }
+
     fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         false
     }

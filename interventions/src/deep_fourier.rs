@@ -44,6 +44,10 @@ impl Intervention for DeepFourier {
         })
     }
 
+    fn leaves_gradients(&self) -> bool {
+        true
+    }
+
     fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         false
     }

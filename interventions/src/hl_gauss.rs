@@ -50,6 +50,10 @@ impl Intervention for HlGauss {
         plan.set_head(Head::Categorical(self.0))
     }
 
+    fn leaves_gradients(&self) -> bool {
+        true
+    }
+
     fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         false
     }

@@ -45,6 +45,10 @@ impl Intervention for RmsNorm {
         plan.set_norm(Norm { kind: NormKind::RootMeanSquare, position, affine, eps })
     }
 
+    fn leaves_gradients(&self) -> bool {
+        true
+    }
+
     fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         false
     }

@@ -76,6 +76,10 @@ impl<E: Event> Intervention for OnSchedule<E> {
         self.schedule.first(target_period_updates)
     }
 
+    fn leaves_gradients(&self) -> bool {
+        true
+    }
+
     fn is_risky(&self, update: u64, ends_in_target_update: bool) -> bool {
         let on_target = ends_in_target_update && self.schedule.is_due_on_target_update(update);
         self.event.is_risky() && (on_target || self.schedule.is_due(update))

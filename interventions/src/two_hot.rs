@@ -45,6 +45,10 @@ impl Intervention for TwoHot {
         plan.set_head(Head::Categorical(Categorical { support: self.0, encoding }))
     }
 
+    fn leaves_gradients(&self) -> bool {
+        true
+    }
+
     fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         false
     }

@@ -105,6 +105,10 @@ impl Intervention for Upgd {
     }
 
     /// Gates are from 0 to 1; what they gate is a sound step.
+    fn leaves_gradients(&self) -> bool {
+        true
+    }
+
     fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         self.config.sigma > 1e6 || self.config.weight_decay > 1.0
     }

@@ -85,6 +85,10 @@ impl Intervention for WeightDecay {
         self.is_on(DecayForm::Decoupled, update) && self.0.config.coefficient > 1.0
     }
 
+    fn leaves_gradients(&self) -> bool {
+        self.0.config.form == DecayForm::Decoupled
+    }
+
     fn extra_loss(&mut self, learner: &Learner, _hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
         if !self.is_on(DecayForm::L2, learner.updates + 1) {
             return Ok(None);

@@ -126,7 +126,7 @@ fn agent_with(
         Model::new(Arc::clone(&architecture), network, &mut stream, Device::Cpu).expect("fits");
     let adam = AdamConfig { learning_rate: 0.01, ..AdamConfig::default() };
     let learner = Learner::new(model, Adam::build(adam).expect("valid"));
-    let context = AgentContext { env: &spec, num_envs, learner, precision, seeds };
+    let context = AgentContext { env: &spec, num_envs, learner, precision, cuda_graphs: true, seeds };
     DoubleDqn::new(config, context).expect("a small replay")
 }
 

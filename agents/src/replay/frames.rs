@@ -91,17 +91,39 @@ impl Frames {
         let FrameShape { channels, height, width } = self.shape;
         let shape = [rows.len() / stack, stack * channels, height, width].map(|size| size as i64);
         match &self.store {
-            Store::Main(bytes) => filled(shape, |out| {
-                let length = self.shape.len();
-                for (place, row) in out.chunks_exact_mut(length).zip(rows) {
-                    match row {
-                        None => place.fill(0),
-                        Some(row) => place.copy_from_slice(&bytes[row * length..][..length]),
-                    }
-                }
-            }),
+            Store::Main(_) => filled(shape, |out| self.copy_rows(rows.iter().copied(), out)),
             Store::Device(own) => own.select(rows).reshape(shape),
         }
+    }
+
+    /// Writes the frames of these rows, which lie in main memory, one after the other; `None` is black.
+    pub fn copy_rows(&self, rows: impl Iterator<Item = Option<usize>>, out: &mut [u8]) {
+        let Store::Main(bytes) = &self.store else { unreachable!("frames on a device") };
+        let length = self.shape.len();
+        for (place, row) in out.chunks_exact_mut(length).zip(rows) {
+            match row {
+                None => place.fill(0),
+                Some(row) => place.copy_from_slice(&bytes[row * length..][..length]),
+            }
+        }
+    }
+
+    /// True if they lie in a tensor of their device.
+    pub fn is_on_device(&self) -> bool {
+        matches!(self.store, Store::Device(_))
+    }
+
+    /// All of them on the device, u8 `[rows + 1, bytes of a frame]`, the [black one](Self::black_row) too.
+    pub fn whole(&self) -> &Tensor {
+        let Store::Device(own) = &self.store else { unreachable!("frames in main memory") };
+        own.bring();
+        &own.frames
+    }
+
+    /// The row of a black frame on the device.
+    pub fn black_row(&self) -> usize {
+        let Store::Device(own) = &self.store else { unreachable!("frames in main memory") };
+        own.black_row() as usize
     }
 
     /// Writes the frames of these rows, one after the other.
@@ -199,9 +221,13 @@ impl OnDevice {
 
     fn select(&self, rows: &[Option<usize>]) -> Tensor {
         self.bring();
-        let black = self.frames.size()[0] - 1;
+        let black = self.black_row();
         let rows: Vec<i64> = rows.iter().map(|row| row.map_or(black, |row| row as i64)).collect();
         self.frames.index_select(0, &Tensor::from_slice(&rows).to_device(self.frames.device()))
+    }
+
+    fn black_row(&self) -> i64 {
+        self.frames.size()[0] - 1
     }
 
     /// A view of some rows.

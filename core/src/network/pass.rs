@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::Traced;
-use crate::seeds::Stream;
+use crate::{recording::Made, seeds::Stream};
 
 /// Collects the activations of a forward pass, one per hidden layer, in order.
 #[derive(Debug, Default)]
@@ -11,6 +11,12 @@ pub struct Taps {
     activations: Vec<Tensor>,
     features: Option<Tensor>,
     trace: Option<Vec<Traced>>,
+}
+
+impl Made for Taps {
+    fn share(&self) -> Self {
+        Self { activations: self.activations.share(), features: self.features.share(), trace: None }
+    }
 }
 
 impl Taps {

@@ -163,6 +163,10 @@ impl Optimizer for Adam {
         self.config.learning_rate = learning_rate;
     }
 
+    fn is_recordable(&self) -> bool {
+        true
+    }
+
     fn moments(&self) -> &Moments {
         &self.moments
     }

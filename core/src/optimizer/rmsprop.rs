@@ -185,6 +185,10 @@ impl Optimizer for RmsProp {
         self.config.learning_rate = learning_rate;
     }
 
+    fn is_recordable(&self) -> bool {
+        true
+    }
+
     fn moments(&self) -> &Moments {
         &self.moments
     }

@@ -95,6 +95,10 @@ impl Optimizer for Sgd {
         self.config.learning_rate = learning_rate;
     }
 
+    fn is_recordable(&self) -> bool {
+        true
+    }
+
     fn moments(&self) -> &Moments {
         &self.moments
     }

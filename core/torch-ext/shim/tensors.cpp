@@ -68,6 +68,15 @@ char* pliant_forget_gradient(Handle tensor) {
     return pliant::guarded([&] { tensor->mutable_grad().reset(); });
 }
 
+char* pliant_set_gradient(Handle tensor, Handle gradient) {
+    return pliant::guarded([&] { tensor->mutable_grad() = *gradient; });
+}
+
+// Copies values; between page-locked memory and a device nobody waits for it.
+char* pliant_copy_without_waiting(Handle to, Handle from) {
+    return pliant::guarded([&] { to->copy_(*from, /*non_blocking=*/true); });
+}
+
 // f32 in 0..1 of bytes in the CPU's memory, of the same shape.
 char* pliant_scaled_observations(Handle bytes, Handle* result) {
     return pliant::guarded([&] {

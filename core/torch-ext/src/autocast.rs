@@ -1,4 +1,4 @@
-//! Computing in bfloat16 where it is safe.
+//! Computing in less than f32 where it is safe.
 
 use tch::Device;
 
@@ -19,6 +19,13 @@ pub fn bf16<T>(device: Device, work: impl FnOnce() -> T) -> T {
 pub fn full<T>(device: Device, work: impl FnOnce() -> T) -> T {
     let _off = Autocast::switched(device, false);
     work()
+}
+
+/// Whether GPUs may multiply f32 numbers in TF32 (10 bits of mantissa, tensor cores), in the whole process. By
+/// libtorch's default convolutions may, products of matrices may not.
+pub fn allow_tf32(allowed: bool) {
+    // SAFETY: no pointer is passed.
+    check(unsafe { ffi::pliant_allow_tf32(allowed) });
 }
 
 /// Autocast as it was told, as long as this lives.

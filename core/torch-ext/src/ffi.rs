@@ -1,6 +1,6 @@
 //! The shim's functions, as C sees them.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 
 use tch::Tensor;
 use torch_sys::C_tensor;
@@ -11,6 +11,20 @@ pub type Handle = *mut C_tensor;
 unsafe extern "C" {
     fn pliant_free(text: *mut c_char);
     pub fn pliant_forget_gradient(tensor: Handle) -> *mut c_char;
+    pub fn pliant_set_gradient(tensor: Handle, gradient: Handle) -> *mut c_char;
+    pub fn pliant_copy_without_waiting(to: Handle, from: Handle) -> *mut c_char;
+    pub fn pliant_graph_begin(device: i64, result: *mut *mut c_void) -> *mut c_char;
+    pub fn pliant_graph_end(graph: *mut c_void) -> *mut c_char;
+    pub fn pliant_graph_launch(graph: *mut c_void) -> *mut c_char;
+    pub fn pliant_graph_free(graph: *mut c_void) -> *mut c_char;
+    pub fn pliant_beside_begin(
+        device: i64,
+        number: i64,
+        result: *mut *mut c_void,
+    ) -> *mut c_char;
+    pub fn pliant_beside_end(work: *mut c_void) -> *mut c_char;
+    pub fn pliant_beside_join(work: *mut c_void) -> *mut c_char;
+    pub fn pliant_allow_tf32(allowed: bool) -> *mut c_char;
     pub fn pliant_scaled_observations(bytes: Handle, result: *mut Handle) -> *mut c_char;
     pub fn pliant_scaled_channels_last(bytes: Handle, result: *mut Handle) -> *mut c_char;
     pub fn pliant_linear(
@@ -65,14 +79,21 @@ pub fn handle(tensor: &Tensor) -> Handle {
 /// Panics with the text if a function of the shim returned one.
 #[track_caller]
 pub fn check(text: *mut c_char) {
+    if let Err(message) = outcome(text) {
+        panic!("libtorch: {message}");
+    }
+}
+
+/// The text that a function of the shim returned, if it did, as an error.
+pub fn outcome(text: *mut c_char) -> Result<(), String> {
     if text.is_null() {
-        return;
+        return Ok(());
     }
     // SAFETY: the shim returns null or a string of its own that ends in 0.
     let message = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
     // SAFETY: as above, and nothing refers to it any more.
     unsafe { pliant_free(text) };
-    panic!("libtorch: {message}");
+    Err(message)
 }
 
 /// The tensor that a function of the shim made.

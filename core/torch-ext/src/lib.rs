@@ -6,10 +6,13 @@
 pub mod autocast;
 mod ffi;
 pub mod fused;
+pub mod graph;
 mod linear;
 mod magnitude;
 mod tensors;
 
 pub use linear::linear;
 pub use magnitude::magnitude;
-pub use tensors::{forget_gradient, scaled_channels_last, scaled_observations};
+pub use tensors::{
+    copy_without_waiting, forget_gradient, scaled_channels_last, scaled_observations, set_gradient,
+};

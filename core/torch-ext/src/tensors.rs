@@ -11,6 +11,19 @@ pub fn forget_gradient(tensor: &Tensor) {
     check(unsafe { ffi::pliant_forget_gradient(handle(tensor)) });
 }
 
+/// Puts `gradient` in the place of a tensor's gradient.
+pub fn set_gradient(tensor: &Tensor, gradient: &Tensor) {
+    // SAFETY: both handles are alive throughout.
+    check(unsafe { ffi::pliant_set_gradient(handle(tensor), handle(gradient)) });
+}
+
+/// Copies values of the same number. Between a device and [page-locked](Tensor::pin_memory) memory nobody waits
+/// for it: what is copied must stay as it is until something that was launched later has been read.
+pub fn copy_without_waiting(to: &mut Tensor, from: &Tensor) {
+    // SAFETY: both handles are alive throughout.
+    check(unsafe { ffi::pliant_copy_without_waiting(handle(to), handle(from)) });
+}
+
 /// f32 in 0..1 of bytes, of the same shape: `bytes / 255`, to the bit, in one pass over memory.
 pub fn scaled_observations(bytes: &Tensor) -> Tensor {
     if bytes.device() != Device::Cpu || bytes.kind() != Kind::Uint8 {

@@ -75,7 +75,7 @@ pub fn agent_from(
     let plugins = plugins();
     let factory = plugins.agents.get("double_dqn").and_then(|kind| kind.build(&settings));
     let context =
-        AgentContext { env: &env, num_envs: 1, learner, precision: Precision::F32, seeds };
+        AgentContext { env: &env, num_envs: 1, learner, precision: Precision::F32, cuda_graphs: false, seeds };
     let mut agent = factory.expect("valid settings").build(context).expect("a small replay");
     let mut noise = seeds.stream("pictures");
     let mut batch = |reward| {

@@ -1,0 +1,221 @@
+//! Work of a GPU that is the same at each update: written down once, then launched at once.
+
+use pliant_torch_ext::graph::Graph;
+pub use pliant_torch_ext::{copy_without_waiting, graph::beside};
+use tch::{Device, Tensor};
+
+use crate::{optimizer::Moments, variables::Variables};
+
+/// What a recording depends on beside the values in tensors: where tensors lie, and numbers that were
+/// built in. Work of an equal signature is the same work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signature(Vec<u64>);
+
+impl Signature {
+    /// A tensor that is read or written.
+    #[must_use]
+    pub fn tensor(mut self, tensor: &Tensor) -> Self {
+        self.add(tensor);
+        self
+    }
+
+    /// A number that is built in.
+    #[must_use]
+    pub fn number(mut self, number: f64) -> Self {
+        self.0.push(number.to_bits());
+        self
+    }
+
+    /// The variables of a network.
+    #[must_use]
+    pub fn variables(mut self, variables: &Variables) -> Self {
+        variables.iter().for_each(|(_, variable)| self.add(variable));
+        self
+    }
+
+    /// The gradients of a network's variables, where there are some.
+    #[must_use]
+    pub fn gradients(mut self, variables: &Variables) -> Self {
+        for (_, variable) in variables.parameters() {
+            let gradient = variable.grad();
+            if gradient.defined() {
+                self.add(&gradient);
+            } else {
+                self.0.push(0);
+            }
+        }
+        self
+    }
+
+    /// What an optimiser remembers of a network's variables.
+    #[must_use]
+    pub fn moments(mut self, moments: &Moments, variables: &Variables) -> Self {
+        for (name, _) in variables.parameters() {
+            match moments.get(name) {
+                None => self.0.push(0),
+                Some(slot) => {
+                    self.add(&slot.steps);
+                    slot.tensors.iter().for_each(|moment| self.add(moment));
+                }
+            }
+        }
+        self
+    }
+
+    fn add(&mut self, tensor: &Tensor) {
+        self.0.extend([tensor.data_ptr() as u64, tensor.numel() as u64]);
+    }
+}
+
+/// What comes of work: tensors that can be handed out again after each launch.
+pub trait Made {
+    /// The same tensors, not copies.
+    fn share(&self) -> Self;
+}
+
+impl Made for () {
+    fn share(&self) -> Self {}
+}
+
+impl Made for Tensor {
+    fn share(&self) -> Self {
+        self.shallow_clone()
+    }
+}
+
+impl<T: Made> Made for Option<T> {
+    fn share(&self) -> Self {
+        self.as_ref().map(Made::share)
+    }
+}
+
+impl<T: Made> Made for Vec<T> {
+    fn share(&self) -> Self {
+        self.iter().map(Made::share).collect()
+    }
+}
+
+/// Times in a row that work must have been the same before it is recorded: a recording takes as long as dozens of
+/// launches.
+const SAME_BEFORE: u32 = 10;
+
+/// Does work: as it comes, and once it has been the same for a while, from a recording.
+///
+/// On the CPU, or switched off, it is always done as it comes.
+#[derive(Debug)]
+pub struct Recorder<T> {
+    device: Device,
+    is_on: bool,
+    signature: Signature,
+    same: u32,
+    recorded: Option<(Graph, T)>,
+}
+
+impl<T: Made> Recorder<T> {
+    /// One for this device, with nothing recorded.
+    pub fn new(device: Device, is_on: bool) -> Self {
+        Self { device, is_on, signature: Signature::default(), same: 0, recorded: None }
+    }
+
+    /// A new one with the same settings.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        Self::new(self.device, self.is_on)
+    }
+
+    /// True if work may come from a recording, where there is a GPU.
+    pub fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// From here on, all work is done as it comes.
+    pub fn switch_off(&mut self) {
+        self.is_on = false;
+        self.recorded = None;
+    }
+
+    /// Does `work`, which is the same whenever `signature` is. What it made of earlier times may be overwritten.
+    /// Where it cannot be recorded it is done as it comes, now and ever after.
+    pub fn run(&mut self, signature: impl FnOnce() -> Signature, mut work: impl FnMut() -> T) -> T {
+        if !self.is_on || !self.device.is_cuda() {
+            return work();
+        }
+        let signature = signature();
+        if signature != self.signature {
+            (self.signature, self.same, self.recorded) = (signature, 0, None);
+        }
+        if self.recorded.is_none() && self.same >= SAME_BEFORE {
+            match Graph::record(self.device, &mut work) {
+                Ok(recorded) => self.recorded = Some(recorded),
+                Err(error) => {
+                    tracing::warn!("updates are not recorded as CUDA graphs, which is slower: {error}");
+                    self.switch_off();
+                }
+            }
+        }
+        match &mut self.recorded {
+            Some((graph, made)) => {
+                graph.launch();
+                made.share()
+            }
+            None => {
+                self.same += 1;
+                work()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+    use crate::{
+        optimizer::{Adam, AdamConfig, Optimizer},
+        seeds::Seeds,
+        variables::{Init, VariableSource},
+    };
+
+    #[test]
+    fn a_signature_tells_where_tensors_lie_and_what_was_built_in() {
+        let (one, other) = (Tensor::zeros([4], (Kind::Float, Device::Cpu)), Tensor::from(1.0));
+        let of = |tensor: &Tensor, rate| Signature::default().tensor(tensor).number(rate);
+        assert_eq!(of(&one, 0.1), of(&one.shallow_clone(), 0.1));
+        for different in [of(&other, 0.1), of(&one, 0.2), of(&one.narrow(0, 0, 2), 0.1)] {
+            assert_ne!(of(&one, 0.1), different);
+        }
+    }
+
+    #[test]
+    fn gradients_and_moments_that_come_or_are_replaced_change_a_signature() {
+        let mut stream = Seeds::new(0).stream("parameters");
+        let mut source = VariableSource::draw(&mut stream, Device::Cpu);
+        let weight = source.variable("w", &[3], Init::Ones);
+        let variables = source.finish();
+        let mut adam = Adam::build(AdamConfig::default()).expect("valid");
+        let of = |adam: &dyn Optimizer| {
+            Signature::default().gradients(&variables).moments(adam.moments(), &variables)
+        };
+        let before = of(adam.as_ref());
+        weight.square().sum(Kind::Float).backward();
+        let with_gradient = of(adam.as_ref());
+        adam.step(&variables);
+        let stepped = of(adam.as_ref());
+        assert!(before != with_gradient && with_gradient != stepped);
+        adam.step(&variables);
+        assert_eq!(stepped, of(adam.as_ref()), "another step changes values alone");
+        adam.moments_mut().reset_units("w", 0, &Tensor::from_slice(&[1i64]));
+        assert_ne!(stepped, of(adam.as_ref()), "counters of units are another tensor");
+    }
+
+    #[test]
+    fn without_a_gpu_work_is_done_as_it_comes() {
+        let mut recorder = Recorder::new(Device::Cpu, true);
+        let mut times = 0;
+        for _ in 0..3 * SAME_BEFORE {
+            recorder.run(|| panic!("nobody asks"), || times += 1);
+        }
+        assert_eq!(times, 3 * SAME_BEFORE);
+    }
+}
