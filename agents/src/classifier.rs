@@ -190,7 +190,8 @@ impl Attempt for Classifier {
         let mut pass =
             |learner: &Learner, batch: &Transitions| forward(learner, batch, precision, dropout);
         let period = config.target_period_updates;
-        let made = learner.update_on(batch, &mut pass, period, interventions, clock, metrics);
+        let made =
+            learner.update_on(batch, &mut pass, &mut || {}, period, interventions, clock, metrics);
         if *dropout != before {
             learner.stop_recording_passes();
         }

@@ -48,6 +48,8 @@ pub struct DoubleDqn {
     replay: Replay,
     /// Where batches lie that a GPU learns from.
     staging: Option<Staging>,
+    /// Another update comes before anything is added to the replay.
+    is_followed: bool,
     stacks: FrameStacks,
     greedy: Greedy,
     exploration: Stream,
@@ -80,6 +82,7 @@ impl DoubleDqn {
             precision,
             replay,
             staging,
+            is_followed: false,
             stacks: FrameStacks::new(env, num_envs),
             exploration: seeds.stream("agent/exploration"),
             sampling: seeds.stream("agent/replay"),
@@ -119,6 +122,9 @@ impl DoubleDqn {
         let made = self.attempt_or_skip(batch, clock, interventions, metrics);
         if let Err(Error::NotFinite(_)) = made {
             self.sampling = drawn_from; // whoever goes on from here draws the same
+            if let Some(staging) = &mut self.staging {
+                staging.drop_next();
+            }
         }
         if let Some(losses) = made? {
             self.window.add(&losses);
@@ -137,13 +143,36 @@ impl Attempt for DoubleDqn {
         interventions: &mut Interventions,
         metrics: &mut Metrics,
     ) -> Result<Losses> {
-        let Self { learner, dropout, precision, config, .. } = self;
+        let Self {
+            learner,
+            dropout,
+            precision,
+            config,
+            replay,
+            staging,
+            sampling,
+            is_followed,
+            ..
+        } = self;
         let (precision, td_loss, before) = (*precision, config.td_loss, dropout.clone());
         let mut pass = |learner: &Learner, batch: &Transitions| {
             forward(learner, batch, precision, td_loss, dropout)
         };
         let period = config.target_period_updates;
-        let made = learner.update_on(batch, &mut pass, period, interventions, clock, metrics);
+        let mut meanwhile = || {
+            if let (Some(staging), true) = (&mut *staging, *is_followed) {
+                staging.bring_next(replay, sampling);
+            }
+        };
+        let made = learner.update_on(
+            batch,
+            &mut pass,
+            &mut meanwhile,
+            period,
+            interventions,
+            clock,
+            metrics,
+        );
         if *dropout != before {
             learner.stop_recording_passes();
         }
@@ -249,7 +278,8 @@ impl Agent for DoubleDqn {
         self.check_clock(clock)?;
         let due = crossings(period, self.learned_at, clock.agent_steps);
         if self.replay.added() >= self.config.learning_starts {
-            for _ in 0..due {
+            for left in (0..due).rev() {
+                self.is_followed = left > 0;
                 self.update(clock, interventions, metrics)?;
                 // An update that fails is still due when the run goes on.
                 self.learned_at = (self.learned_at / period + 1) * period;

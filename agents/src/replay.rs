@@ -147,8 +147,8 @@ impl Replay {
         if self.is_empty() {
             return None;
         }
-        let places: Vec<Place<'_>> = (0..batch).map(|_| self.draw(stream)).collect();
-        Some(self.gather(&places))
+        let begins: Vec<Begin<'_>> = (0..batch).map(|_| self.draw(stream)).collect();
+        Some(self.gather(&begins))
     }
 
     /// `batch` different transitions, uniformly; `None` while there are fewer.
@@ -157,19 +157,19 @@ impl Replay {
             return None;
         }
         let mut taken = HashSet::new();
-        let mut places = Vec::with_capacity(batch);
-        while places.len() < batch {
+        let mut begins = Vec::with_capacity(batch);
+        while begins.len() < batch {
             let number = self.draw_number(stream);
             if taken.insert(number) {
-                places.push(self.place(number));
+                begins.push(self.place(number));
             }
         }
-        Some(self.gather(&places))
+        Some(self.gather(&begins))
     }
 
     /// One transition, uniformly: any slot of any ring, until one is hit at which a transition begins.
     /// Of the slots at least one in three does.
-    fn draw(&self, stream: &mut Stream) -> Place<'_> {
+    fn draw(&self, stream: &mut Stream) -> Begin<'_> {
         self.place(self.draw_number(stream))
     }
 
@@ -186,51 +186,51 @@ impl Replay {
     }
 
     /// The slot of this number when the rings' windows are laid one after the other.
-    fn place(&self, mut number: u64) -> Place<'_> {
+    fn place(&self, mut number: u64) -> Begin<'_> {
         for ring in &self.rings {
             if number < ring.window_len() {
-                return Place { ring, index: ring.window().start + number };
+                return Begin { ring, index: ring.window().start + number };
             }
             number -= ring.window_len();
         }
         unreachable!("drawn below the number of slots")
     }
 
-    fn gather(&self, places: &[Place<'_>]) -> Transitions {
-        let actions: Vec<i64> = places.iter().map(|at| self.action(at)).collect();
-        let rewards: Vec<f32> = places.iter().map(|at| self.reward(at)).collect();
-        let discounts: Vec<f32> = places.iter().map(|at| self.discount(at)).collect();
+    fn gather(&self, begins: &[Begin<'_>]) -> Transitions {
+        let actions: Vec<i64> = begins.iter().map(|at| self.action(at)).collect();
+        let rewards: Vec<f32> = begins.iter().map(|at| self.reward(at)).collect();
+        let discounts: Vec<f32> = begins.iter().map(|at| self.discount(at)).collect();
         let here = |tensor: Tensor| tensor.to_device(self.device());
         Transitions {
-            s_tm1: self.observations(places, 0),
+            s_tm1: self.observations(begins, 0),
             a_tm1: here(Tensor::from_slice(&actions)),
             r_t: here(Tensor::from_slice(&rewards)),
             discount_t: here(Tensor::from_slice(&discounts)),
-            s_t: self.observations(places, 1),
+            s_t: self.observations(begins, 1),
         }
     }
 
-    fn action(&self, at: &Place<'_>) -> i64 {
+    fn action(&self, at: &Begin<'_>) -> i64 {
         i64::from(at.ring.action(at.index))
     }
 
-    fn reward(&self, at: &Place<'_>) -> f32 {
+    fn reward(&self, at: &Begin<'_>) -> f32 {
         at.ring.reward(at.index)
     }
 
-    fn discount(&self, at: &Place<'_>) -> f32 {
+    fn discount(&self, at: &Begin<'_>) -> f32 {
         (self.discount * f64::from(at.ring.discount(at.index))) as f32
     }
 
     /// u8 `[batch, stack * channels, height, width]`, `later` slots after where the transitions begin.
-    fn observations(&self, places: &[Place<'_>], later: u64) -> Tensor {
-        let stacks = places.iter().flat_map(|at| at.ring.stack(at.index + later));
+    fn observations(&self, begins: &[Begin<'_>], later: u64) -> Tensor {
+        let stacks = begins.iter().flat_map(|at| at.ring.stack(at.index + later));
         self.frames.stacks(&stacks.collect::<Vec<_>>(), self.shape.stack)
     }
 }
 
 /// Where a transition begins.
-struct Place<'a> {
+struct Begin<'a> {
     ring: &'a Ring,
     index: u64,
 }

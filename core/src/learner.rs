@@ -98,10 +98,13 @@ impl Learner {
     /// [recording](Self::set_recording) is on, the interventions
     /// [leave gradients alone](crate::intervention::Intervention::leaves_gradients) and batches always lie in
     /// the same place, forward and backward pass are recorded once and launched from then on.
+    ///
+    /// `meanwhile` is done after the pass was launched, before anything of it is read.
     pub fn update_on(
         &mut self,
         batch: &Transitions,
         forward: &mut dyn FnMut(&Self, &Transitions) -> Forward,
+        meanwhile: &mut dyn FnMut(),
         target_period_updates: u64,
         interventions: &mut Interventions,
         clock: &mut Clock,
@@ -110,6 +113,7 @@ impl Learner {
         let observations = &batch.s_tm1;
         if !(self.passes.is_on() && interventions.leave_gradients()) {
             let Forward { loss, also, taps } = forward(self, batch);
+            meanwhile();
             let seen = UpdateBatch { observations, taps: &taps };
             let pass = Passed::Forward { loss, also };
             return self.make(pass, &seen, target_period_updates, interventions, clock, metrics);
@@ -119,6 +123,7 @@ impl Learner {
         let derived = passes.run(|| self.signature(batch), || self.derive(forward(self, batch)));
         self.passes = passes;
         self.put_gradients(&derived.gradients);
+        meanwhile();
         let seen = UpdateBatch { observations, taps: &derived.taps };
         let pass = Passed::Derived { numbers: derived.numbers };
         self.make(pass, &seen, target_period_updates, interventions, clock, metrics)

@@ -55,6 +55,16 @@ impl Transitions {
         self.map(Tensor::copy)
     }
 
+    /// Takes the values of as many others.
+    pub(crate) fn copy_from(&self, others: &Self) {
+        let copy = |own: &Tensor, other: &Tensor| own.shallow_clone().copy_(other);
+        copy(&self.s_tm1, &others.s_tm1);
+        copy(&self.a_tm1, &others.a_tm1);
+        copy(&self.r_t, &others.r_t);
+        copy(&self.discount_t, &others.discount_t);
+        copy(&self.s_t, &others.s_t);
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.a_tm1.size()[0].unsigned_abs()

@@ -99,6 +99,9 @@ impl<T: Made> Made for Vec<T> {
 /// launches.
 const SAME_BEFORE: u32 = 10;
 
+/// Kinds of the same work that are told apart: a GPU computes on one batch while the next is brought.
+const KEPT: usize = 2;
+
 /// Does work: as it comes, and once it has been the same for a while, from a recording.
 ///
 /// On the CPU, or switched off, it is always done as it comes.
@@ -106,15 +109,22 @@ const SAME_BEFORE: u32 = 10;
 pub struct Recorder<T> {
     device: Device,
     is_on: bool,
+    /// The latest first.
+    known: Vec<Known<T>>,
+}
+
+/// Work that was done before.
+#[derive(Debug)]
+struct Known<T> {
     signature: Signature,
-    same: u32,
+    times: u32,
     recorded: Option<(Graph, T)>,
 }
 
 impl<T: Made> Recorder<T> {
     /// One for this device, with nothing recorded.
     pub fn new(device: Device, is_on: bool) -> Self {
-        Self { device, is_on, signature: Signature::default(), same: 0, recorded: None }
+        Self { device, is_on, known: Vec::new() }
     }
 
     /// A new one with the same settings.
@@ -130,8 +140,7 @@ impl<T: Made> Recorder<T> {
 
     /// From here on, all work is done as it comes.
     pub fn switch_off(&mut self) {
-        self.is_on = false;
-        self.recorded = None;
+        *self = Self::new(self.device, false);
     }
 
     /// Does `work`, which is the same whenever `signature` is. What it made of earlier times may be overwritten.
@@ -140,29 +149,34 @@ impl<T: Made> Recorder<T> {
         if !self.is_on || !self.device.is_cuda() {
             return work();
         }
-        let signature = signature();
-        if signature != self.signature {
-            (self.signature, self.same, self.recorded) = (signature, 0, None);
-        }
-        if self.recorded.is_none() && self.same >= SAME_BEFORE {
-            match Graph::record(self.device, &mut work) {
-                Ok(recorded) => self.recorded = Some(recorded),
+        let device = self.device;
+        let known = self.know(signature());
+        if known.recorded.is_none() && known.times >= SAME_BEFORE {
+            match Graph::record(device, &mut work) {
+                Ok(recorded) => known.recorded = Some(recorded),
                 Err(error) => {
-                    tracing::warn!("updates are not recorded as CUDA graphs, which is slower: {error}");
+                    tracing::warn!("not recorded as a CUDA graph, which is slower: {error}");
                     self.switch_off();
+                    return work();
                 }
             }
         }
-        match &mut self.recorded {
-            Some((graph, made)) => {
-                graph.launch();
-                made.share()
-            }
-            None => {
-                self.same += 1;
-                work()
-            }
-        }
+        known.times += 1;
+        let Some((graph, made)) = &mut known.recorded else { return work() };
+        graph.launch();
+        made.share()
+    }
+
+    /// What is known of work of this signature.
+    fn know(&mut self, signature: Signature) -> &mut Known<T> {
+        let at = self.known.iter().position(|known| known.signature == signature);
+        let known = match at {
+            Some(at) => self.known.remove(at),
+            None => Known { signature, times: 0, recorded: None },
+        };
+        self.known.truncate(KEPT - 1);
+        self.known.insert(0, known);
+        &mut self.known[0]
     }
 }
 
@@ -207,6 +221,19 @@ mod tests {
         assert_eq!(stepped, of(adam.as_ref()), "another step changes values alone");
         adam.moments_mut().reset_units("w", 0, &Tensor::from_slice(&[1i64]));
         assert_ne!(stepped, of(adam.as_ref()), "counters of units are another tensor");
+    }
+
+    #[test]
+    fn the_two_latest_kinds_of_work_are_known() {
+        let mut recorder = Recorder::<()>::new(Device::Cpu, true);
+        let of = |number: f64| Signature::default().number(number);
+        for number in [1.0, 2.0, 1.0, 2.0, 1.0] {
+            recorder.know(of(number)).times += 1;
+        }
+        assert_eq!([1.0, 2.0].map(|number| recorder.know(of(number)).times), [3, 2]);
+        assert_eq!(recorder.know(of(3.0)).times, 0);
+        assert_eq!(recorder.know(of(2.0)).times, 2, "the one before");
+        assert_eq!(recorder.know(of(1.0)).times, 0, "forgotten");
     }
 
     #[test]

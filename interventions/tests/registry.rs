@@ -59,6 +59,11 @@ fn every_kind_builds_by_default_and_refuses_unknown_settings() {
 }
 
 #[test]
+fn every_kind_learns_the_same_where_updates_are_recorded() {
+    trials().check_recording();
+}
+
+#[test]
 fn every_intervention_learns_with_every_head_and_shows_an_effect() {
     trials().check_effects();
 }

@@ -126,7 +126,8 @@ fn built(
     let model =
         Model::new(Arc::clone(&architecture), network, &mut stream, Device::Cpu).expect("fits");
     let learner = Learner::new(model, Adam::build(adam).expect("valid"));
-    let context = AgentContext { env: &spec, num_envs: BATCH, learner, precision, cuda_graphs: true, seeds };
+    let context =
+        AgentContext { env: &spec, num_envs: BATCH, learner, precision, cuda_graphs: true, seeds };
     Classifier::new(config, context)
 }
 

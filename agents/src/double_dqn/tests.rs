@@ -14,7 +14,10 @@ use pliant_core::{
 use tch::Device;
 
 use super::*;
-use crate::networks::{Mlp, MlpConfig};
+use crate::{
+    networks::{Mlp, MlpConfig},
+    replay::ReplayMemory,
+};
 
 /// Observations are two pixels of which one is bright; action 1 is right on the first, action 0 on the
 /// second. An episode has `length` steps.
@@ -126,7 +129,8 @@ fn agent_with(
         Model::new(Arc::clone(&architecture), network, &mut stream, Device::Cpu).expect("fits");
     let adam = AdamConfig { learning_rate: 0.01, ..AdamConfig::default() };
     let learner = Learner::new(model, Adam::build(adam).expect("valid"));
-    let context = AgentContext { env: &spec, num_envs, learner, precision, cuda_graphs: true, seeds };
+    let context =
+        AgentContext { env: &spec, num_envs, learner, precision, cuda_graphs: true, seeds };
     DoubleDqn::new(config, context).expect("a small replay")
 }
 
@@ -221,6 +225,26 @@ fn updates_in_bfloat16_learn_the_same_and_keep_f32_parameters() {
     let observations = Tensor::from_slice(&[255u8, 0, 0, 255]).reshape([2, 1, 1, 2]);
     let mut stream = Seeds::new(0).stream("evaluation");
     assert_eq!(run.agent.evaluate(&observations, 0.0, &mut stream), [1, 0]);
+}
+
+/// On a GPU batches lie in the same two places each time, and the next is drawn while it computes.
+#[test]
+fn batches_brought_ahead_are_those_that_would_be_drawn() {
+    let config = DoubleDqnConfig { update_every_agent_steps: 1, ..small() };
+    for memory in [ReplayMemory::Main, ReplayMemory::Device] {
+        let config = DoubleDqnConfig { replay_memory: memory, ..config.clone() };
+        let [mut plain, mut staged] = [(); 2].map(|()| Run::new(config.clone(), 4));
+        let batch = config.batch_size as usize;
+        staged.agent.staging = Some(Staging::new(&staged.agent.replay, batch, Device::Cpu, true));
+        plain.run(30);
+        staged.run(30);
+        assert_eq!(staged.clock.updates, 100);
+        assert_eq!(bits(&staged.agent.learner), bits(&plain.agent.learner));
+        assert_eq!(
+            staged.agent.sampling, plain.agent.sampling,
+            "nothing is drawn that is not used"
+        );
+    }
 }
 
 fn parameters(learner: &Learner) -> Tensor {

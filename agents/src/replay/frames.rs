@@ -211,7 +211,14 @@ impl OnDevice {
             return;
         }
         let count = waiting.rows.len() as i64;
-        let here = |tensor: Tensor| tensor.to_device(self.frames.device());
+        let device = self.frames.device();
+        // Through page-locked memory, so that nobody waits; libtorch keeps it until it has been read.
+        let here = |tensor: Tensor| match device {
+            Device::Cuda(_) => {
+                tensor.pin_memory(device).to_device_(device, tensor.kind(), true, false)
+            }
+            _ => tensor.to_device(device),
+        };
         let rows = here(Tensor::from_slice(&waiting.rows));
         let frames = here(Tensor::from_slice(&waiting.bytes)).reshape([count, -1]);
         let _ = self.frames.shallow_clone().index_copy_(0, &rows, &frames);

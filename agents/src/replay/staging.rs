@@ -10,13 +10,58 @@ use pliant_core::{
 };
 use tch::{Device, Kind, Tensor};
 
-use super::{Place, Replay};
+use super::{Begin, Replay};
+
+/// Two places for batches of one size on a device, which take turns, so that one can be brought while the device
+/// computes on the other. It can be told once what to do with each.
+pub struct Staging {
+    places: [Place; 2],
+    turn: usize,
+    /// The batch of the next turn has been brought.
+    has_next: bool,
+}
+
+impl Staging {
+    /// Room for batches of `size` transitions of this replay on a device. `is_recorded`: what the device does for
+    /// each may be recorded.
+    pub fn new(replay: &Replay, size: usize, device: Device, is_recorded: bool) -> Self {
+        let places = [(); 2].map(|()| Place::new(replay, size, device, is_recorded));
+        Self { places, turn: 0, has_next: false }
+    }
+
+    /// Draws the transitions that [`Replay::sample`] would draw and puts them here, unless that
+    /// [was done](Self::bring_next); `None` while there are none. On a GPU nobody waits for it; something that is
+    /// computed from the batch must have been read before the next but one is drawn.
+    pub fn sample(&mut self, replay: &Replay, stream: &mut Stream) -> Option<Transitions> {
+        if !self.has_next && replay.is_empty() {
+            return None;
+        }
+        self.bring_next(replay, stream);
+        let batch = self.places[self.turn].batch.share();
+        (self.turn, self.has_next) = (1 - self.turn, false);
+        Some(batch)
+    }
+
+    /// Draws the next batch and brings it, if that is not done; the replay may not change until it is asked for.
+    ///
+    /// # Panics
+    /// If the replay is empty.
+    pub fn bring_next(&mut self, replay: &Replay, stream: &mut Stream) {
+        if !self.has_next {
+            self.places[self.turn].fill(replay, stream);
+            self.has_next = true;
+        }
+    }
+
+    /// The next batch is to be drawn anew.
+    pub fn drop_next(&mut self) {
+        self.has_next = false;
+    }
+}
 
 /// A place for batches of one size on a device. What is drawn is gathered in page-locked memory and travels in
 /// one piece; where the replay's frames lie on the device these are only their rows, and stacks are made there.
-///
-/// Every batch overwrites the one before, so that the device can be told once what to do with them.
-pub struct Staging {
+struct Place {
     size: usize,
     /// What is written here travels; u8, as long as `packed`.
     host: Tensor,
@@ -57,10 +102,8 @@ impl Parts {
     }
 }
 
-impl Staging {
-    /// Room for batches of `size` transitions of this replay on a device. `is_recorded`: what the device does for
-    /// each may be recorded.
-    pub fn new(replay: &Replay, size: usize, device: Device, is_recorded: bool) -> Self {
+impl Place {
+    fn new(replay: &Replay, size: usize, device: Device, is_recorded: bool) -> Self {
         let FrameShape { channels, height, width } = replay.shape.frame;
         let stack = replay.shape.stack;
         let frames_lie_there = replay.frames.is_on_device();
@@ -93,20 +136,15 @@ impl Staging {
         Self { size, host, packed, parts, batch, rows, stacks }
     }
 
-    /// Draws the transitions that [`Replay::sample`] would draw and puts them here; `None` while there are none. On
-    /// a GPU nobody waits for it; something that is computed from the batch must have been read before the next is
-    /// drawn.
-    pub fn sample(&mut self, replay: &Replay, stream: &mut Stream) -> Option<Transitions> {
-        if replay.is_empty() {
-            return None;
-        }
-        let places: Vec<Place<'_>> = (0..self.size).map(|_| replay.draw(stream)).collect();
-        self.gather(replay, &places);
+    fn fill(&mut self, replay: &Replay, stream: &mut Stream) {
+        let begins: Vec<Begin<'_>> = (0..self.size).map(|_| replay.draw(stream)).collect();
+        self.gather(replay, &begins);
         copy_without_waiting(&mut self.packed, &self.host);
         if let Some(rows) = &self.rows {
             let frames = replay.frames.whole();
             let Transitions { s_tm1, s_t, .. } = &self.batch;
-            let signature = || [frames, s_tm1, s_t].into_iter().fold(Signature::default(), Signature::tensor);
+            let signature =
+                || [frames, s_tm1, s_t].into_iter().fold(Signature::default(), Signature::tensor);
             self.stacks.run(signature, || {
                 for (stacks, rows) in [s_tm1, s_t].into_iter().zip(rows) {
                     let out = stacks.view([-1, frames.size()[1]]);
@@ -114,23 +152,21 @@ impl Staging {
                 }
             });
         }
-        Some(self.batch.share())
     }
 
-    fn gather(&mut self, replay: &Replay, places: &[Place<'_>]) {
+    fn gather(&mut self, replay: &Replay, begins: &[Begin<'_>]) {
         let Self { host, parts, rows, .. } = self;
         // SAFETY: the tensor is contiguous, in main memory and of this length; nobody else has it, and the device
         // has read what was in it before.
-        let bytes = unsafe {
-            std::slice::from_raw_parts_mut(host.data_ptr().cast::<u8>(), host.numel())
-        };
-        for (index, at) in places.iter().enumerate() {
+        let bytes =
+            unsafe { std::slice::from_raw_parts_mut(host.data_ptr().cast::<u8>(), host.numel()) };
+        for (index, at) in begins.iter().enumerate() {
             put(bytes, &parts.actions, index, replay.action(at).to_ne_bytes());
             put(bytes, &parts.rewards, index, replay.reward(at).to_ne_bytes());
             put(bytes, &parts.discounts, index, replay.discount(at).to_ne_bytes());
         }
         for (later, range) in (0..).zip(&parts.stacks) {
-            let of = places.iter().flat_map(|at| at.ring.stack(at.index + later));
+            let of = begins.iter().flat_map(|at| at.ring.stack(at.index + later));
             if rows.is_some() {
                 let black = replay.frames.black_row();
                 for (index, row) in of.enumerate() {

@@ -199,13 +199,13 @@ fn whole(batch: &Transitions) -> Vec<Whole> {
 
 /// All that can be drawn, oldest first.
 fn alive(replay: &Replay) -> Vec<Whole> {
-    let places: Vec<Place<'_>> = replay
+    let begins: Vec<Begin<'_>> = replay
         .rings
         .iter()
-        .flat_map(|ring| ring.window().map(move |index| Place { ring, index }))
+        .flat_map(|ring| ring.window().map(move |index| Begin { ring, index }))
         .filter(|place| place.ring.begins_transition(place.index))
         .collect();
-    if places.is_empty() { Vec::new() } else { whole(&replay.gather(&places)) }
+    if begins.is_empty() { Vec::new() } else { whole(&replay.gather(&begins)) }
 }
 
 fn saved(replay: &Replay) -> Vec<u8> {
@@ -262,6 +262,44 @@ fn truncated_step_still_bootstraps_and_terminated_does_not() {
 
 /// Seed 5. With 49 transitions, so 48 degrees of freedom, a uniform sampler is above 101.7 for one seed
 /// in 1e5.
+#[test]
+fn a_staged_batch_is_the_one_that_is_drawn_without() {
+    for padding in [StackPadding::Zeros, StackPadding::Repeat] {
+        let mut feed = Feed::new(&spec(3, padding), 2, 20, 0.3, 7);
+        let mut stagings = [&feed.replay, &feed.on_device]
+            .map(|replay| Staging::new(replay, 6, Device::Cpu, true));
+        let mut stream = Seeds::new(3).stream("draws");
+        let empty = stagings[0].sample(&feed.replay, &mut stream);
+        assert!(empty.is_none(), "nothing to draw");
+        feed.run(50);
+        for (staging, replay) in stagings.iter_mut().zip([&feed.replay, &feed.on_device]) {
+            let mut alike = stream.clone();
+            let mut stream = stream.clone();
+            let mut before: Option<(Transitions, Vec<Whole>)> = None;
+            for round in 0..5 {
+                let staged = staging.sample(replay, &mut stream).expect("not empty");
+                let drawn_before = whole(&replay.sample(6, &mut alike).expect("not empty"));
+                assert_eq!(whole(&staged), drawn_before, "{padding:?} {round}");
+                if let Some((place, values)) = before.take() {
+                    assert_eq!(whole(&place), values, "the one before is still there");
+                }
+                if round % 2 == 0 {
+                    let drawn = stream.clone();
+                    staging.bring_next(replay, &mut stream);
+                    assert_ne!(drawn, stream);
+                    assert_eq!(whole(&staged), drawn_before, "in another place");
+                    if round == 2 {
+                        stream = drawn;
+                        staging.drop_next();
+                    }
+                }
+                let values = whole(&staged);
+                before = Some((staged, values));
+            }
+        }
+    }
+}
+
 #[test]
 fn draws_are_uniform() {
     let mut feed = Feed::new(&spec(2, StackPadding::Repeat), 3, 60, 0.2, 5);

@@ -4,6 +4,7 @@ mod parts;
 
 use std::collections::BTreeMap;
 
+use tch::Device;
 use toml::{Table, Value};
 
 use super::{Setup, TrialNetwork, check_settings, devices, heads, trial::PlanOnly};
@@ -93,6 +94,7 @@ impl InterventionTrials {
     pub fn check(&self) {
         self.check_settings();
         self.check_effects();
+        self.check_recording();
         self.check_resume();
         self.check_schedules();
         self.check_optimizers();
@@ -138,6 +140,28 @@ impl InterventionTrials {
             "intervention `{kind}` changed nothing in {updates} updates ({setup:?}): if it acts \
              later, give it settings with which it acts sooner"
         );
+    }
+
+    /// A kind that says that it [leaves gradients alone](Intervention::leaves_gradients) does: where its two
+    /// hooks are not called nothing changes, to the bit on the CPU. On a GPU each learns where updates are recorded.
+    pub fn check_recording(&self) {
+        for kind in self.kinds() {
+            for device in devices() {
+                let plain = Setup { device, ..Setup::default() };
+                let recorded = Setup { is_recorded: true, ..plain.clone() };
+                let after = |setup: &Setup| {
+                    let mut trial = self.expect(&[kind], setup);
+                    trial.update(SEEN_AFTER);
+                    trial.learner_bits()
+                };
+                let recorded = after(&recorded);
+                assert!(
+                    device != Device::Cpu || recorded == after(&plain),
+                    "intervention `{kind}` says that it leaves gradients alone, but learning goes on \
+                     differently where its hooks `extra_loss` and `after_backward` are not called"
+                );
+            }
+        }
     }
 
     /// Saved before or after whatever it does, and loaded into a learner of another seed, a kind goes

@@ -7,11 +7,12 @@ use crate::{
     clock::Clock,
     error::Result,
     head::{Categorical, Encoding, Head, Support, Target, TdLoss},
-    intervention::{Intervention, Interventions, UpdateBatch},
-    learner::{Learner, Losses},
+    intervention::{Intervention, Interventions},
+    learner::{Forward, Learner, Losses},
     metrics::Metrics,
     network::{Model, NetworkPlan, NetworkSpec, Taps},
     optimizer::Optimizer,
+    probe::Transitions,
     seeds::{Seeds, Stream},
     state::StateDict,
 };
@@ -35,11 +36,20 @@ pub struct Setup {
     pub device: Device,
     /// The seed.
     pub root: u64,
+    /// Updates may be recorded as CUDA graphs; on the CPU they only take that path.
+    pub is_recorded: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { network: None, head: Head::Scalar, optimizer: "adam", device: Device::Cpu, root: 0 }
+        Self {
+            network: None,
+            head: Head::Scalar,
+            optimizer: "adam",
+            device: Device::Cpu,
+            root: 0,
+            is_recorded: false,
+        }
     }
 }
 
@@ -72,6 +82,8 @@ pub struct Trial {
     label: String,
     /// One picture for each state, u8 `[states, ..]`.
     pictures: Tensor,
+    /// What is learned from, in the same place each time.
+    batch: Option<Transitions>,
     clock: Clock,
     metrics: Metrics,
     draws: Stream,
@@ -85,6 +97,17 @@ pub(super) fn double_q(learner: &Learner, [r_t, discount_t, s_t]: [&Tensor; 3]) 
         let a_t = head.q_values(&online.forward(s_t, None)).argmax(1, false);
         head.target(r_t, discount_t, &target.forward(s_t, None), &a_t)
     })
+}
+
+/// A pass of Q-learning.
+fn forward(learner: &Learner, batch: &Transitions, draws: &mut Stream) -> Forward {
+    let Transitions { s_tm1, a_tm1, r_t, discount_t, s_t } = batch;
+    let bootstrap = double_q(learner, [r_t, discount_t, s_t]);
+    let (online, mut taps) = (&learner.online, Taps::default());
+    let outputs = online.forward_training(s_tm1, draws, Some(&mut taps));
+    let loss = online.head().loss(&outputs, a_tm1, &bootstrap, TdLoss::Huber).mean(Kind::Float);
+    let also = Tensor::zeros([0], (Kind::Double, s_tm1.device()));
+    Forward { loss, also, taps }
 }
 
 /// All numbers of a learner, by name, as bits.
@@ -108,12 +131,13 @@ impl Trial {
         optimizer.seed(seeds.stream("optimizer"));
         let mut learner = Learner::new(model.map_err(|error| error.to_string())?, optimizer);
         interventions.after_build(&mut learner)?;
+        learner.set_recording(setup.is_recorded);
         let size = [&[STATES], network.observation.as_slice()].concat();
         let pictures = Seeds::new(0).stream("pictures").uniform(&size, 128.0) + 128.0;
         let pictures = pictures.to_kind(Kind::Uint8).to_device(setup.device);
         let (clock, metrics) = (Clock::default(), Metrics::default());
         let draws = seeds.stream("draws");
-        Ok(Self { interventions, learner, label, pictures, clock, metrics, draws })
+        Ok(Self { interventions, learner, label, pictures, batch: None, clock, metrics, draws })
     }
 
     /// What is tried, for messages.
@@ -145,17 +169,32 @@ impl Trial {
         let actions = Tensor::from_slice(&drawn).to_device(device);
         let r_t = actions.eq_tensor(&states).to_kind(Kind::Float);
         let next = (&states + &actions + 1).remainder(STATES);
-        let s_t = self.pictures.index_select(0, &next);
-        let discount_t = r_t.full_like(0.9);
-        let bootstrap = double_q(&self.learner, [&r_t, &discount_t, &s_t]);
-        let online = &self.learner.online;
-        let head = online.head();
-        let mut taps = Taps::default();
-        let outputs = online.forward_training(&self.pictures, &mut self.draws, Some(&mut taps));
-        let loss = head.loss(&outputs, &actions, &bootstrap, TdLoss::Huber).mean(Kind::Float);
-        let batch = UpdateBatch { observations: &self.pictures, taps: &taps };
-        let Self { learner, interventions, clock, metrics, .. } = self;
-        learner.update(loss, &batch, TARGET_PERIOD_UPDATES, interventions, clock, metrics)
+        let drawn = Transitions {
+            s_tm1: self.pictures.shallow_clone(),
+            a_tm1: actions,
+            discount_t: r_t.full_like(0.9),
+            r_t,
+            s_t: self.pictures.index_select(0, &next),
+        };
+        let batch = self.batch.get_or_insert_with(|| drawn.copied());
+        batch.copy_from(&drawn);
+        let Self { learner, interventions, clock, metrics, draws, batch, .. } = self;
+        let before = draws.clone();
+        let mut pass = |learner: &Learner, batch: &Transitions| forward(learner, batch, draws);
+        let batch = batch.as_ref().expect("made above");
+        let made = learner.update_on(
+            batch,
+            &mut pass,
+            &mut || {},
+            TARGET_PERIOD_UPDATES,
+            interventions,
+            clock,
+            metrics,
+        );
+        if *draws != before {
+            learner.stop_recording_passes();
+        }
+        made
     }
 
     fn state(&self) -> StateDict {

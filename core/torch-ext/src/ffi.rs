@@ -17,11 +17,7 @@ unsafe extern "C" {
     pub fn pliant_graph_end(graph: *mut c_void) -> *mut c_char;
     pub fn pliant_graph_launch(graph: *mut c_void) -> *mut c_char;
     pub fn pliant_graph_free(graph: *mut c_void) -> *mut c_char;
-    pub fn pliant_beside_begin(
-        device: i64,
-        number: i64,
-        result: *mut *mut c_void,
-    ) -> *mut c_char;
+    pub fn pliant_beside_begin(device: i64, number: i64, result: *mut *mut c_void) -> *mut c_char;
     pub fn pliant_beside_end(work: *mut c_void) -> *mut c_char;
     pub fn pliant_beside_join(work: *mut c_void) -> *mut c_char;
     pub fn pliant_allow_tf32(allowed: bool) -> *mut c_char;
