@@ -35,10 +35,12 @@ mod failing;
 mod measuring;
 mod outputs;
 mod owed;
+mod phases;
 
 use failing::Unfinished;
 pub use outputs::{Outputs, Position};
 use owed::Owed;
+use phases::{Phase, Phases};
 
 /// The name of the last evaluation.
 pub const AFTER_TRAINING: &str = "after training";
@@ -80,6 +82,7 @@ pub struct Runner {
     wall_before_s: f64,
     started: Instant,
     last_log: (Clock, f64),
+    phases: Phases,
     checkpoints: checkpoint::Writer,
     last_checkpoint: Option<Clock>,
     last_checkpoint_at: Instant,
@@ -123,6 +126,7 @@ impl Runner {
             wall_before_s: 0.0,
             started: Instant::now(),
             last_log: (Clock::default(), 0.0),
+            phases: Phases::new(),
             checkpoints,
             last_checkpoint: None,
             last_checkpoint_at: Instant::now(),
@@ -229,7 +233,9 @@ impl Runner {
     fn step(&mut self) -> Outcome {
         let before = self.clock;
         let agent = self.experiment.agent.as_mut();
+        self.phases.end(Phase::Rest);
         let actions = agent.act(&self.clock);
+        self.phases.end(Phase::Acting);
         self.envs.send(&actions)?;
         let mut metrics = Metrics::default();
         let learned =
@@ -237,7 +243,9 @@ impl Runner {
         if let Err(error) = learned {
             return Err(self.failed(error, before, actions, &metrics));
         }
+        self.phases.end(Phase::Learning);
         let batch = self.envs.recv()?;
+        self.phases.end(Phase::Waiting);
         agent.observe(&actions, batch);
         let steps = batch.steps.clone();
         self.count(&steps, &mut metrics);
@@ -296,6 +304,7 @@ impl Runner {
         let mut metrics = Metrics::default();
         metrics.scalar("speed/frames_per_s", per_second(self.clock.frames - before.frames));
         metrics.scalar("speed/updates_per_s", per_second(self.clock.updates - before.updates));
+        self.phases.record(&mut metrics);
         if let Some(sink) = &mut self.outputs.tensorboard {
             sink.write(&self.clock, wall_s, &metrics)?;
         }

@@ -24,7 +24,7 @@ use pliant_core::{
     error::{Error, Result},
     head::Head,
     intervention::Interventions,
-    learner::{Forward, Learner, Losses},
+    learner::{Forward, Learner, Losses, Training},
     metrics::Metrics,
     network::Taps,
     not_finite::FailedUpdate,
@@ -190,8 +190,7 @@ impl Attempt for Classifier {
         let mut pass =
             |learner: &Learner, batch: &Transitions| forward(learner, batch, precision, dropout);
         let period = config.target_period_updates;
-        let made =
-            learner.update_on(batch, &mut pass, &mut || {}, period, interventions, clock, metrics);
+        let made = learner.update_on(batch, training, period, interventions, clock, metrics);
         if *dropout != before {
             learner.stop_recording_passes();
         }

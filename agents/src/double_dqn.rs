@@ -17,7 +17,7 @@ use pliant_core::{
     error::{Error, Result},
     head::{Head, Target, TdLoss, select_action},
     intervention::Interventions,
-    learner::{Forward, Learner, Losses},
+    learner::{Forward, Learner, Losses, Training},
     metrics::Metrics,
     network::{Model, Taps},
     not_finite::FailedUpdate,
@@ -164,15 +164,8 @@ impl Attempt for DoubleDqn {
                 staging.bring_next(replay, sampling);
             }
         };
-        let made = learner.update_on(
-            batch,
-            &mut pass,
-            &mut meanwhile,
-            period,
-            interventions,
-            clock,
-            metrics,
-        );
+        let training = Training { forward: &mut pass, meanwhile: &mut meanwhile };
+        let made = learner.update_on(batch, training, period, interventions, clock, metrics);
         if *dropout != before {
             learner.stop_recording_passes();
         }

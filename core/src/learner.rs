@@ -45,6 +45,14 @@ pub struct Forward {
     pub taps: Taps,
 }
 
+/// How an agent learns from a batch.
+pub struct Training<'a> {
+    /// The training pass: the same operations each time, on the batch and on what the learner holds.
+    pub forward: &'a mut dyn FnMut(&Learner, &Transitions) -> Forward,
+    /// Done when the device has been told of the pass, before anything of it is read.
+    pub meanwhile: &'a mut dyn FnMut(),
+}
+
 /// A pass whose gradients have been computed.
 struct Derived {
     /// f64 `[2 + n]`: loss, magnitude of all gradients, what else was to be known.
@@ -94,23 +102,20 @@ impl Learner {
         }
     }
 
-    /// One update as [`Self::update`] makes it, of the pass `forward` on this batch. Where the device is a GPU,
+    /// One update as [`Self::update`] makes it, by a pass on this batch. Where the device is a GPU,
     /// [recording](Self::set_recording) is on, the interventions
     /// [leave gradients alone](crate::intervention::Intervention::leaves_gradients) and batches always lie in
     /// the same place, forward and backward pass are recorded once and launched from then on.
-    ///
-    /// `meanwhile` is done after the pass was launched, before anything of it is read.
     pub fn update_on(
         &mut self,
         batch: &Transitions,
-        forward: &mut dyn FnMut(&Self, &Transitions) -> Forward,
-        meanwhile: &mut dyn FnMut(),
+        training: Training<'_>,
         target_period_updates: u64,
         interventions: &mut Interventions,
         clock: &mut Clock,
         metrics: &mut Metrics,
     ) -> Result<Losses> {
-        let observations = &batch.s_tm1;
+        let (Training { forward, meanwhile }, observations) = (training, &batch.s_tm1);
         if !(self.passes.is_on() && interventions.leave_gradients()) {
             let Forward { loss, also, taps } = forward(self, batch);
             meanwhile();

@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     head::{Categorical, Encoding, Head, Support, Target, TdLoss},
     intervention::{Intervention, Interventions},
-    learner::{Forward, Learner, Losses},
+    learner::{Forward, Learner, Losses, Training},
     metrics::Metrics,
     network::{Model, NetworkPlan, NetworkSpec, Taps},
     optimizer::Optimizer,
@@ -182,10 +182,10 @@ impl Trial {
         let before = draws.clone();
         let mut pass = |learner: &Learner, batch: &Transitions| forward(learner, batch, draws);
         let batch = batch.as_ref().expect("made above");
+        let training = Training { forward: &mut pass, meanwhile: &mut || {} };
         let made = learner.update_on(
             batch,
-            &mut pass,
-            &mut || {},
+            training,
             TARGET_PERIOD_UPDATES,
             interventions,
             clock,

@@ -27,7 +27,8 @@ pub fn copy_without_waiting(to: &mut Tensor, from: &Tensor) {
 /// f32 in 0..1 of bytes, of the same shape: `bytes / 255`, to the bit, in one pass over memory.
 pub fn scaled_observations(bytes: &Tensor) -> Tensor {
     if bytes.device() != Device::Cpu || bytes.kind() != Kind::Uint8 {
-        return bytes.to_kind(Kind::Float) / 255.0;
+        let is_bytes = bytes.kind() == Kind::Uint8; // f32 comes of them in the same pass
+        return if is_bytes { bytes / 255.0 } else { bytes.to_kind(Kind::Float) / 255.0 };
     }
     // SAFETY: the handle is alive throughout; the shim checks kind and device.
     made(|result| unsafe { ffi::pliant_scaled_observations(handle(bytes), result) })
