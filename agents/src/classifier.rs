@@ -190,6 +190,7 @@ impl Attempt for Classifier {
         let mut pass =
             |learner: &Learner, batch: &Transitions| forward(learner, batch, precision, dropout);
         let period = config.target_period_updates;
+        let training = Training { forward: &mut pass, meanwhile: &mut || {} };
         let made = learner.update_on(batch, training, period, interventions, clock, metrics);
         if *dropout != before {
             learner.stop_recording_passes();

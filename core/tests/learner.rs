@@ -265,7 +265,7 @@ fn a_loss_is_returned_in_its_parts_and_a_bad_part_is_named() {
     let losses = update_under(&mut three, &mut learner, present, 9).expect("finite");
     let named = [("decay", 0.5), ("decay_2", 0.25), ("other", 2.0)];
     let penalties = named.map(|(name, penalty)| (name.to_owned(), penalty)).to_vec();
-    assert_eq!(losses, Losses { primary, penalties });
+    assert_eq!(losses, Losses { primary, penalties, also: Vec::new() });
     assert_eq!(losses.total(), primary + 2.75);
     let before = bits(&learner);
     let (present, mut bad) = (loss(&learner), parts([0.5, f64::NAN, 2.0]));

@@ -6,7 +6,7 @@ use tch::{Tensor, no_grad};
 
 use super::{
     Moments, Optimizer, bias_correction,
-    fused::{Due, parts, split},
+    fused::{parts, split},
     load_rate, safe_gradient, save_rate,
 };
 use crate::{
@@ -98,11 +98,7 @@ impl Optimizer for Adam {
     fn step(&mut self, variables: &Variables) {
         no_grad(|| {
             let (fused, alone) = split(&mut self.moments, variables, true);
-            let count = |due: &Due<'_>| {
-                self.moments.get(due.name).expect("counted").steps.double_value(&[])
-            };
-            let steps: Vec<f64> = fused.iter().map(count).collect();
-            self.config.fused().step(&parts(&fused, &self.moments), &steps);
+            self.config.fused().step(&parts(&fused, &self.moments));
             alone.iter().for_each(|due| self.step_variable(due.name, &due.variable, &due.gradient));
         });
     }

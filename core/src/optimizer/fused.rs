@@ -3,7 +3,7 @@
 use pliant_torch_ext::fused::Part;
 use tch::Tensor;
 
-use super::Moments;
+use super::{Moments, Slot};
 use crate::variables::Variables;
 
 /// A variable with its gradient.
@@ -29,24 +29,22 @@ pub(super) fn split<'a>(
     let (fused, alone): (Vec<_>, Vec<_>) = due.partition(|due| {
         let slot = moments.prepare(due.name, &due.variable);
         let has_one_count = slot.steps.dim() == 0;
-        (has_one_count || !needs_one_count) && due.part(&slot.tensors).is_fusible()
+        (has_one_count || !needs_one_count) && due.part(slot).is_fusible()
     });
-    for due in &fused {
-        moments.advance(due.name, &due.variable);
-    }
+    moments.count(fused.iter().map(|due| due.name));
     (fused, alone)
 }
 
 impl Due<'_> {
-    fn part<'m>(&self, moments: &'m [Tensor]) -> Part<'m> {
+    fn part<'m>(&self, Slot { steps, tensors: moments }: &'m Slot) -> Part<'m> {
         let (variable, gradient) = (self.variable.shallow_clone(), self.gradient.shallow_clone());
-        Part { variable, gradient, moments }
+        Part { variable, gradient, moments, steps }
     }
 }
 
 /// What a fused step takes, in order.
 pub(super) fn parts<'m>(due: &[Due<'_>], moments: &'m Moments) -> Vec<Part<'m>> {
-    let part = |due: &Due<'_>| due.part(&moments.get(due.name).expect("prepared").tensors);
+    let part = |due: &Due<'_>| due.part(moments.get(due.name).expect("prepared"));
     due.iter().map(part).collect()
 }
 
@@ -55,7 +53,10 @@ mod tests {
     use tch::{Device, Kind, Tensor, no_grad};
 
     use crate::{
-        optimizer::{Adam, AdamConfig, EpsPosition, Optimizer, RmsProp, RmsPropConfig, step_each},
+        optimizer::{
+            Adam, AdamConfig, EpsPosition, Optimizer, RmsProp, RmsPropConfig, Sgd, SgdConfig,
+            step_each,
+        },
         seeds::Seeds,
         variables::{Init, VariableSource, Variables},
     };
@@ -153,6 +154,23 @@ mod tests {
                 ..AdamConfig::default()
             };
             assert_fused_is_plain(&|| Adam::build(config.clone()).expect("valid"), 0.01);
+        }
+    }
+
+    #[test]
+    fn sgd_in_one_pass_is_sgd_by_libtorchs_operations_to_the_bit() {
+        for momentum in [0.0, 0.9] {
+            let config = SgdConfig { learning_rate: 0.01, momentum };
+            let [mut by_one_pass, mut by_operations] =
+                [0; 2].map(|_| Sgd::build(config.clone()).expect("valid"));
+            let (fused, plain) = (variables(), variables());
+            for step in 0..20 {
+                backward(&fused, step);
+                by_one_pass.step(&fused);
+                backward(&plain, step);
+                step_each(by_operations.as_mut(), &plain);
+                assert!(values(&fused).equal(&values(&plain)), "step {step}, momentum {momentum}");
+            }
         }
     }
 

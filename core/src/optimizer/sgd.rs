@@ -1,13 +1,19 @@
 //! Stochastic gradient descent, with heavy-ball momentum.
 
+use pliant_torch_ext::fused;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Tensor, no_grad};
 
-use super::{Moments, Optimizer, heavy_ball_threshold, load_rate, safe_gradient, save_rate};
+use super::{
+    Moments, Optimizer,
+    fused::{parts, split},
+    heavy_ball_threshold, load_rate, safe_gradient, save_rate,
+};
 use crate::{
     error::Result,
     ranges,
     state::{Checkpoint, StateDict},
+    variables::Variables,
 };
 
 /// Stands in saved states, so that another optimiser's are refused.
@@ -54,6 +60,15 @@ impl Sgd {
 }
 
 impl Optimizer for Sgd {
+    fn step(&mut self, variables: &Variables) {
+        let SgdConfig { learning_rate, momentum } = self.config;
+        no_grad(|| {
+            let (fused, alone) = split(&mut self.moments, variables, false);
+            fused::Sgd { learning_rate, momentum }.step(&parts(&fused, &self.moments));
+            alone.iter().for_each(|due| self.step_variable(due.name, &due.variable, &due.gradient));
+        });
+    }
+
     fn step_variable(&mut self, name: &str, variable: &Tensor, gradient: &Tensor) {
         let SgdConfig { learning_rate, momentum } = self.config;
         let mut variable = variable.shallow_clone();

@@ -1,9 +1,11 @@
 // The size of many tensors together, to see whether all their numbers are finite.
 
+#include "kernels.hpp"
 #include "shim.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include <ATen/Functions.h>
@@ -41,8 +43,15 @@ PLIANT_CLONES double sum_of_squares(const float* __restrict numbers, int64_t cou
 }
 
 bool is_plain(const at::Tensor& tensor) {
-    return tensor.is_cpu() && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided &&
+    return tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided &&
            tensor.is_non_overlapping_and_dense();
+}
+
+// True if all lie where numbers can be read one after the other, on this device.
+bool are_plain_on(c10::Device device, const std::vector<at::Tensor>& tensors) {
+    return std::all_of(tensors.begin(), tensors.end(), [&](const at::Tensor& tensor) {
+        return tensor.device() == device && is_plain(tensor);
+    });
 }
 
 std::vector<Run> cut(const std::vector<at::Tensor>& tensors) {
@@ -70,6 +79,44 @@ double magnitude_of(const std::vector<Run>& runs) {
     return std::sqrt(total);
 }
 
+// Sums of blocks, then their sum by one block. The parameters are the same at every call with the same tensors, but
+// for where the sums and the result lie.
+at::Tensor magnitude_by_kernels(const std::vector<at::Tensor>& tensors, c10::Device device) {
+    const auto options = at::TensorOptions().dtype(at::kDouble).device(device);
+    std::vector<std::pair<pliant::Tensors, int>> tables;
+    int64_t count = 0;
+    const auto put = [&](pliant::Tensors& table, int place, int64_t index) {
+        table.numbers[place] = tensors[index].const_data_ptr<float>();
+        return tensors[index].numel();
+    };
+    const auto keep = [&](const pliant::Tensors& table, int blocks) {
+        tables.emplace_back(table, blocks);
+        count += blocks;
+    };
+    pliant::in_tables<pliant::Tensors>(static_cast<int64_t>(tensors.size()), put, keep);
+    at::Tensor sums = at::empty({count}, options), result = at::empty({}, options);
+    double* to = sums.mutable_data_ptr<double>();
+    for (const auto& [table, blocks] : tables) {
+        pliant::launch(device, pliant::kSumsOfSquares, blocks, {&table, &to});
+        to += blocks;
+    }
+    const double* from = sums.const_data_ptr<double>();
+    double* root = result.mutable_data_ptr<double>();
+    pliant::launch(device, pliant::kRootOfSum, 1, {&from, &count, &root});
+    return result;
+}
+
+at::Tensor magnitude(const std::vector<at::Tensor>& tensors) {
+    if (are_plain_on(at::kCPU, tensors)) {
+        return at::scalar_tensor(magnitude_of(cut(tensors)), at::kDouble);
+    }
+    const c10::Device device = tensors.front().device();
+    if (device.is_cuda() && are_plain_on(device, tensors) && pliant::has_kernels(device)) {
+        return magnitude_by_kernels(tensors, device);
+    }
+    return at::stack(at::_foreach_norm(tensors, 2)).to(at::kDouble).norm();
+}
+
 }  // namespace
 
 extern "C" {
@@ -82,15 +129,7 @@ char* pliant_magnitude(int64_t count, Handle* tensors, Handle* result) {
         for (int64_t index = 0; index < count; ++index) {
             all.push_back(tensors[index]->detach());
         }
-        if (std::all_of(all.begin(), all.end(), is_plain)) {
-            *result = new at::Tensor(at::scalar_tensor(magnitude_of(cut(all)), at::kDouble));
-            return;
-        }
-        std::vector<at::Tensor> sizes = at::_foreach_norm(all, 2);
-        for (at::Tensor& size : sizes) {
-            size = size.to(at::kDouble);
-        }
-        *result = new at::Tensor(at::stack(sizes).norm());
+        *result = new at::Tensor(magnitude(all));
     });
 }
 

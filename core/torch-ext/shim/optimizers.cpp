@@ -1,14 +1,20 @@
 // Optimiser steps that read and write each number once.
 
+#include "kernels.hpp"
+#include "rules.hpp"
 #include "shim.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 
 namespace {
+
+using pliant::Adam, pliant::AdamSettings, pliant::bias_correction, pliant::RmsProp, pliant::RmsPropSettings,
+    pliant::Sgd, pliant::SgdSettings;
 
 // Numbers per piece of work: small enough that all its streams stay in the second-level cache.
 constexpr int64_t kPiece = 8192;
@@ -17,79 +23,51 @@ constexpr int64_t kPiece = 8192;
 struct Piece {
     float* variable;
     const float* gradient;
+    // Those that the optimiser has not are null.
     float* moments[3];
     int64_t count;
     // Of the variable.
-    float mean_correction, square_correction;
+    int64_t index;
 };
 
-struct RmsProp {
-    float rate, keep, take, eps, momentum;
-    bool is_inside, is_centered;
-};
-
-struct Adam {
-    float rate, beta1, take1, beta2, take2, eps, eps_root, shrink;
-};
-
-template <bool centered, bool inside, bool with_momentum>
-inline __attribute__((always_inline)) void rmsprop_piece(const Piece& piece, const RmsProp& s) {
+template <typename Rule>
+inline __attribute__((always_inline)) void each_number(const Piece& piece, const Rule rule) {
     float* __restrict variable = piece.variable;
     const float* __restrict gradient = piece.gradient;
-    float* __restrict square = piece.moments[0];
-    float* __restrict mean = centered ? piece.moments[1] : nullptr;
-    float* __restrict velocity = with_momentum ? piece.moments[centered ? 2 : 1] : nullptr;
+    float* __restrict first = piece.moments[0];
+    float* __restrict second = piece.moments[1];
+    float* __restrict third = piece.moments[2];
+    constexpr int moments = Rule::kMoments;
     for (int64_t i = 0; i < piece.count; ++i) {
-        const float g = gradient[i];
-        const float v = square[i] + s.take * (g * g - square[i]);
-        square[i] = v;
-        float variance = v;
-        if (centered) {
-            const float m = mean[i] + s.take * (g - mean[i]);
-            mean[i] = m;
-            variance = v - m * m;
-            variance = variance < 0.0f ? 0.0f : variance;  // rounding can go below; NaN stays
-        }
-        const float divisor = inside ? std::sqrt(variance + s.eps) : std::sqrt(variance) + s.eps;
-        float step = g / divisor;
-        if (with_momentum) {
-            step = velocity[i] * s.momentum + step;
-            velocity[i] = step;
-        }
-        variable[i] -= s.rate * step;
+        float own[3];
+        if (moments > 0) own[0] = first[i];
+        if (moments > 1) own[1] = second[i];
+        if (moments > 2) own[2] = third[i];
+        rule(gradient[i], variable[i], own);
+        if (moments > 0) first[i] = own[0];
+        if (moments > 1) second[i] = own[1];
+        if (moments > 2) third[i] = own[2];
     }
 }
 
-PLIANT_CLONES void rmsprop(const Piece& piece, const RmsProp& s) {
-    const bool with_momentum = s.momentum > 0.0f;
-    switch ((s.is_centered ? 4 : 0) + (s.is_inside ? 2 : 0) + (with_momentum ? 1 : 0)) {
-        case 0: return rmsprop_piece<false, false, false>(piece, s);
-        case 1: return rmsprop_piece<false, false, true>(piece, s);
-        case 2: return rmsprop_piece<false, true, false>(piece, s);
-        case 3: return rmsprop_piece<false, true, true>(piece, s);
-        case 4: return rmsprop_piece<true, false, false>(piece, s);
-        case 5: return rmsprop_piece<true, false, true>(piece, s);
-        case 6: return rmsprop_piece<true, true, false>(piece, s);
-        default: return rmsprop_piece<true, true, true>(piece, s);
+// Variants as the kernels have them.
+PLIANT_CLONES void rmsprop(const Piece& piece, const RmsPropSettings& s, int variant) {
+    switch (variant) {
+        case 0: return each_number(piece, RmsProp<false, false, false>{s});
+        case 1: return each_number(piece, RmsProp<false, false, true>{s});
+        case 2: return each_number(piece, RmsProp<false, true, false>{s});
+        case 3: return each_number(piece, RmsProp<false, true, true>{s});
+        case 4: return each_number(piece, RmsProp<true, false, false>{s});
+        case 5: return each_number(piece, RmsProp<true, false, true>{s});
+        case 6: return each_number(piece, RmsProp<true, true, false>{s});
+        default: return each_number(piece, RmsProp<true, true, true>{s});
     }
 }
 
-PLIANT_CLONES void adam(const Piece& piece, const Adam& s) {
-    float* __restrict variable = piece.variable;
-    const float* __restrict gradient = piece.gradient;
-    float* __restrict mean = piece.moments[0];
-    float* __restrict square = piece.moments[1];
-    const float mean_correction = piece.mean_correction;
-    const float square_correction = piece.square_correction;
-    for (int64_t i = 0; i < piece.count; ++i) {
-        const float g = gradient[i];
-        const float m = mean[i] + s.take1 * (g - mean[i]);
-        const float v = square[i] * s.beta2 + s.take2 * g * g;
-        mean[i] = m;
-        square[i] = v;
-        const float divisor = std::sqrt(v / square_correction + s.eps_root) + s.eps;
-        variable[i] = variable[i] * s.shrink - m / mean_correction / divisor * s.rate;
-    }
+PLIANT_CLONES void adam(const Piece& piece, const Adam& rule) { each_number(piece, rule); }
+
+PLIANT_CLONES void sgd(const Piece& piece, const SgdSettings& s, bool with_momentum) {
+    with_momentum ? each_number(piece, Sgd<true>{s}) : each_number(piece, Sgd<false>{s});
 }
 
 // True if two tensors have the same numbers in the same places.
@@ -98,31 +76,35 @@ bool lies_alike(const at::Tensor& a, const at::Tensor& b) {
 }
 
 bool is_plain(const at::Tensor& tensor) {
-    return tensor.is_cpu() && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided &&
-           tensor.is_non_overlapping_and_dense();
+    return (tensor.is_cpu() || tensor.is_cuda()) && tensor.scalar_type() == at::kFloat &&
+           tensor.layout() == at::kStrided && tensor.is_non_overlapping_and_dense();
 }
 
-// Cuts variables into pieces. `corrections`: two per variable, or null.
-std::vector<Piece> cut(int64_t count, int64_t moments, Handle* variables, Handle* gradients,
-                       Handle* moment_tensors, const double* corrections) {
+// What a step takes, of `count` variables with `moments` each; the moments of one stand together. `steps`: a counter for
+// each, or null.
+struct Parts {
+    int64_t count, moments;
+    const Handle *variables, *gradients, *moment_tensors, *steps;
+
+    c10::Device device() const { return variables[0]->device(); }
+
+    float* moment(int64_t index, int64_t which) const {
+        return moment_tensors[index * moments + which]->mutable_data_ptr<float>();
+    }
+};
+
+// Cuts variables in the CPU's memory into pieces.
+std::vector<Piece> cut(const Parts& parts) {
     std::vector<Piece> pieces;
-    for (int64_t index = 0; index < count; ++index) {
-        const at::Tensor &variable = *variables[index], &gradient = *gradients[index];
-        Handle* own = moment_tensors + index * moments;
-        Piece whole{variable.mutable_data_ptr<float>(), gradient.const_data_ptr<float>(), {}, 0, 1.0f, 1.0f};
-        for (int64_t moment = 0; moment < moments; ++moment) {
-            whole.moments[moment] = own[moment]->mutable_data_ptr<float>();
-        }
-        if (corrections != nullptr) {
-            whole.mean_correction = static_cast<float>(corrections[2 * index]);
-            whole.square_correction = static_cast<float>(corrections[2 * index + 1]);
-        }
+    for (int64_t index = 0; index < parts.count; ++index) {
+        const at::Tensor &variable = *parts.variables[index], &gradient = *parts.gradients[index];
+        const Piece whole{variable.mutable_data_ptr<float>(), gradient.const_data_ptr<float>(), {}, 0, index};
         for (int64_t begin = 0; begin < variable.numel(); begin += kPiece) {
             Piece piece = whole;
             piece.variable += begin;
             piece.gradient += begin;
-            for (int64_t moment = 0; moment < moments; ++moment) {
-                piece.moments[moment] += begin;
+            for (int64_t which = 0; which < parts.moments; ++which) {
+                piece.moments[which] = parts.moment(index, which) + begin;
             }
             piece.count = std::min(kPiece, variable.numel() - begin);
             pieces.push_back(piece);
@@ -132,7 +114,8 @@ std::vector<Piece> cut(int64_t count, int64_t moments, Handle* variables, Handle
 }
 
 template <typename Step>
-void in_parallel(const std::vector<Piece>& pieces, Step step) {
+void on_cpu(const Parts& parts, Step step) {
+    const std::vector<Piece> pieces = cut(parts);
     // Fewer than four pieces each are done before a second thread wakes up.
     at::parallel_for(0, static_cast<int64_t>(pieces.size()), 4, [&](int64_t begin, int64_t end) {
         for (int64_t index = begin; index < end; ++index) {
@@ -141,10 +124,36 @@ void in_parallel(const std::vector<Piece>& pieces, Step step) {
     });
 }
 
-// Autograd must learn that values changed in place.
-void bump(int64_t count, Handle* variables) {
-    for (int64_t index = 0; index < count; ++index) {
-        variables[index]->unsafeGetTensorImpl()->bump_version();
+template <typename Settings>
+void on_cuda(const Parts& parts, int kernel, const Settings& settings) {
+    const auto put = [&](pliant::Variables& table, int place, int64_t index) {
+        table.variable[place] = parts.variables[index]->mutable_data_ptr<float>();
+        table.gradient[place] = parts.gradients[index]->const_data_ptr<float>();
+        table.steps[place] = parts.steps == nullptr ? nullptr : parts.steps[index]->const_data_ptr<float>();
+        for (int64_t which = 0; which < parts.moments; ++which) {
+            table.moments[which][place] = parts.moment(index, which);
+        }
+        return parts.variables[index]->numel();
+    };
+    pliant::in_tables<pliant::Variables>(parts.count, put, [&](const pliant::Variables& table, int blocks) {
+        pliant::launch(parts.device(), static_cast<pliant::Kernel>(kernel), blocks, {&table, &settings});
+    });
+}
+
+// The kernel on CUDA, `step` on each piece on the CPU.
+template <typename Settings, typename Step>
+void make(const Parts& parts, int kernel, const Settings& settings, Step step) {
+    if (parts.count == 0) {
+        return;
+    }
+    for (int64_t index = 0; index < parts.count; ++index) {
+        TORCH_CHECK(parts.variables[index]->device() == parts.device(), "variables of one step on ",
+                    parts.device(), " and ", parts.variables[index]->device());
+    }
+    parts.device().is_cuda() ? on_cuda(parts, kernel, settings) : on_cpu(parts, step);
+    // Autograd must learn that values changed in place.
+    for (int64_t index = 0; index < parts.count; ++index) {
+        parts.variables[index]->unsafeGetTensorImpl()->bump_version();
     }
 }
 
@@ -152,39 +161,79 @@ void bump(int64_t count, Handle* variables) {
 
 extern "C" {
 
-// True if the steps below can be made on these tensors: f32 in the CPU's memory, dense, all laid out alike.
-bool pliant_is_fusible(Handle variable, Handle gradient, Handle* moments, int64_t count) noexcept {
-    bool fits = is_plain(*variable) && is_plain(*gradient) && lies_alike(*variable, *gradient);
+// True if the steps below can be made on these tensors: f32, dense, all laid out alike, in the CPU's memory or
+// on a CUDA device that has the kernels.
+bool pliant_is_fusible(Handle variable, Handle gradient, const Handle* moments, int64_t count) noexcept {
+    const auto is_like = [&](const at::Tensor& tensor) {
+        return is_plain(tensor) && lies_alike(*variable, tensor) && tensor.device() == variable->device();
+    };
+    bool fits = is_plain(*variable) && is_like(*gradient);
     for (int64_t index = 0; index < count; ++index) {
-        fits = fits && is_plain(*moments[index]) && lies_alike(*variable, *moments[index]);
+        fits = fits && is_like(*moments[index]);
     }
-    return fits;
+    return fits && (variable->is_cpu() || pliant::has_kernels(variable->device()));
 }
 
-char* pliant_rmsprop(int64_t count, int64_t moments, Handle* variables, Handle* gradients,
-                     Handle* moment_tensors, double rate, double decay, double eps, double momentum,
+char* pliant_rmsprop(int64_t count, int64_t moments, const Handle* variables, const Handle* gradients,
+                     const Handle* moment_tensors, double rate, double decay, double eps, double momentum,
                      bool is_inside, bool is_centered) {
     return pliant::guarded([&] {
-        const RmsProp settings{static_cast<float>(rate), static_cast<float>(decay),
-                               static_cast<float>(1.0 - decay), static_cast<float>(eps),
-                               static_cast<float>(momentum), is_inside, is_centered};
-        const auto pieces = cut(count, moments, variables, gradients, moment_tensors, nullptr);
-        in_parallel(pieces, [&](const Piece& piece) { rmsprop(piece, settings); });
-        bump(count, variables);
+        const Parts parts{count, moments, variables, gradients, moment_tensors, nullptr};
+        const RmsPropSettings settings{static_cast<float>(rate), static_cast<float>(1.0 - decay),
+                                       static_cast<float>(eps), static_cast<float>(momentum)};
+        const int variant = (is_centered ? 4 : 0) + (is_inside ? 2 : 0) + (momentum > 0.0 ? 1 : 0);
+        make(parts, pliant::kRmsProp + variant, settings,
+             [&](const Piece& piece) { rmsprop(piece, settings, variant); });
     });
 }
 
-char* pliant_adam(int64_t count, Handle* variables, Handle* gradients, Handle* moment_tensors,
-                  const double* corrections, double rate, double beta1, double beta2, double eps,
-                  double eps_root, double weight_decay) {
+// The counters are read where they lie: nobody waits for a device.
+char* pliant_adam(int64_t count, const Handle* variables, const Handle* gradients,
+                  const Handle* moment_tensors, const Handle* steps, double rate, double beta1, double beta2,
+                  double eps, double eps_root, double weight_decay) {
     return pliant::guarded([&] {
-        const Adam settings{static_cast<float>(rate), static_cast<float>(beta1),
-                            static_cast<float>(1.0 - beta1), static_cast<float>(beta2),
-                            static_cast<float>(1.0 - beta2), static_cast<float>(eps),
-                            static_cast<float>(eps_root), static_cast<float>(1.0 - rate * weight_decay)};
-        const auto pieces = cut(count, 2, variables, gradients, moment_tensors, corrections);
-        in_parallel(pieces, [&](const Piece& piece) { adam(piece, settings); });
-        bump(count, variables);
+        const Parts parts{count, 2, variables, gradients, moment_tensors, steps};
+        for (int64_t index = 0; index < count; ++index) {
+            const at::Tensor &counter = *steps[index], &variable = *variables[index];
+            TORCH_CHECK(counter.numel() == 1 && counter.scalar_type() == at::kFloat &&
+                            counter.device() == variable.device(),
+                        "expected one f32 as the counter of steps, on ", variable.device());
+        }
+        const AdamSettings settings{
+            static_cast<float>(rate),        static_cast<float>(beta1),
+            static_cast<float>(1.0 - beta1), static_cast<float>(beta2),
+            static_cast<float>(1.0 - beta2), static_cast<float>(eps),
+            static_cast<float>(eps_root),    static_cast<float>(1.0 - rate * weight_decay),
+            std::log(beta1),                 std::log(beta2)};
+        make(parts, pliant::kAdam, settings, [&](const Piece& piece) {
+            const float made = *steps[piece.index]->const_data_ptr<float>();
+            adam(piece, {settings, bias_correction(settings.log_beta1, made),
+                         bias_correction(settings.log_beta2, made)});
+        });
+    });
+}
+
+char* pliant_sgd(int64_t count, int64_t moments, const Handle* variables, const Handle* gradients,
+                 const Handle* moment_tensors, double rate, double momentum) {
+    return pliant::guarded([&] {
+        const Parts parts{count, moments, variables, gradients, moment_tensors, nullptr};
+        const SgdSettings settings{static_cast<float>(rate), static_cast<float>(momentum)};
+        const bool with_momentum = momentum > 0.0;
+        make(parts, pliant::kSgd + (with_momentum ? 1 : 0), settings,
+             [&](const Piece& piece) { sgd(piece, settings, with_momentum); });
+    });
+}
+
+// Adds one to each of these tensors, of one device: on CUDA by one kernel for many.
+char* pliant_increment(int64_t count, const Handle* tensors) {
+    return pliant::guarded([&] {
+        std::vector<at::Tensor> all;
+        for (int64_t index = 0; index < count; ++index) {
+            all.push_back(*tensors[index]);
+        }
+        if (!all.empty()) {
+            at::_foreach_add_(all, 1);
+        }
     });
 }
 

@@ -39,6 +39,8 @@ unsafe extern "C" {
         moments: *const Handle,
         count: i64,
     ) -> bool;
+    pub fn pliant_why_no_kernels(device: i64, reason: *mut *mut c_char) -> *mut c_char;
+    pub fn pliant_increment(count: i64, tensors: *const Handle) -> *mut c_char;
     pub fn pliant_rmsprop(
         count: i64,
         moments: i64,
@@ -57,13 +59,22 @@ unsafe extern "C" {
         variables: *const Handle,
         gradients: *const Handle,
         moment_tensors: *const Handle,
-        corrections: *const f64,
+        steps: *const Handle,
         rate: f64,
         beta1: f64,
         beta2: f64,
         eps: f64,
         eps_root: f64,
         weight_decay: f64,
+    ) -> *mut c_char;
+    pub fn pliant_sgd(
+        count: i64,
+        moments: i64,
+        variables: *const Handle,
+        gradients: *const Handle,
+        moment_tensors: *const Handle,
+        rate: f64,
+        momentum: f64,
     ) -> *mut c_char;
 }
 
@@ -75,21 +86,21 @@ pub fn handle(tensor: &Tensor) -> Handle {
 /// Panics with the text if a function of the shim returned one.
 #[track_caller]
 pub fn check(text: *mut c_char) {
-    if let Err(message) = outcome(text) {
+    if let Some(message) = taken(text) {
         panic!("libtorch: {message}");
     }
 }
 
-/// The text that a function of the shim returned, if it did, as an error.
-pub fn outcome(text: *mut c_char) -> Result<(), String> {
+/// A text that the shim made, if it made one.
+pub fn taken(text: *mut c_char) -> Option<String> {
     if text.is_null() {
-        return Ok(());
+        return None;
     }
     // SAFETY: the shim returns null or a string of its own that ends in 0.
     let message = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
     // SAFETY: as above, and nothing refers to it any more.
     unsafe { pliant_free(text) };
-    Err(message)
+    Some(message)
 }
 
 /// The tensor that a function of the shim made.

@@ -1,13 +1,19 @@
 //! Optimiser steps that read and write each number once.
 //!
 //! libtorch's elementwise operations each make a pass over memory, and a step of RMSProp takes a dozen of
-//! them. These make one, in vectors and over threads. Each number is computed by itself and products
-//! are rounded before they are added to, so the thread count and the processor change no bit; against a step
-//! made of libtorch's operations they differ by rounding (1e-6 of the step).
+//! them. These make one: on the CPU in vectors and over threads, on CUDA by one kernel for 48 variables. Each number
+//! is computed by itself and products are rounded before they are added to, so the thread count, the processor and the
+//! device change no bit; against a step made of libtorch's operations they differ by rounding (1e-6 of the step).
+//!
+//! A step on CUDA waits for nothing and can be recorded in a CUDA graph, which repeats it with the settings, the
+//! tensors and the gradients' places that it was recorded with; steps are counted on the device. The first question
+//! whether a part is fusible compiles the kernels for its device, which cannot be recorded: ask before.
 
-use tch::Tensor;
+use std::ptr;
 
-use crate::ffi::{self, Handle, check, handle};
+use tch::{Device, Tensor};
+
+use crate::ffi::{self, Handle, check, handle, taken};
 
 /// A variable with what a step needs of it.
 #[derive(Debug)]
@@ -18,11 +24,15 @@ pub struct Part<'a> {
     pub gradient: Tensor,
     /// The moments of its optimiser, changed too.
     pub moments: &'a [Tensor],
+    /// Counts the steps, the one to be made [included](count); only [`Adam`] reads it. One f32 on the variable's
+    /// device.
+    pub steps: &'a Tensor,
 }
 
 impl Part<'_> {
-    /// True if the steps below can be made on it: f32 tensors in the CPU's memory, dense, all laid
-    /// out alike.
+    /// True if the steps below can be made on it: f32 tensors, dense, all laid out alike, in the CPU's memory or on a
+    /// CUDA device on which kernels can be launched. Where they cannot ([`why_no_kernels`]), steps must be made of
+    /// libtorch's operations.
     pub fn is_fusible(&self) -> bool {
         let moments: Vec<Handle> = self.moments.iter().map(handle).collect();
         // SAFETY: all handles are alive throughout, and there are `moments.len()` moments.
@@ -35,6 +45,25 @@ impl Part<'_> {
             )
         }
     }
+}
+
+/// Why kernels cannot be launched on a device; `None` if they can. NVIDIA's driver must be there, new enough for
+/// CUDA 13.0, and the GPU a Turing or later. What comes of the first question about a device stays.
+pub fn why_no_kernels(device: Device) -> Option<String> {
+    let Device::Cuda(index) = device else {
+        return Some("it is no CUDA device".to_owned());
+    };
+    let mut reason = ptr::null_mut();
+    // SAFETY: the place for the result is alive throughout.
+    check(unsafe { ffi::pliant_why_no_kernels(index as i64, &raw mut reason) });
+    taken(reason)
+}
+
+/// Counts a step: adds one to each counter, floating-point tensors of any shapes on one device. On CUDA by one kernel.
+pub fn count<'a>(counters: impl IntoIterator<Item = &'a Tensor>) {
+    let handles: Vec<Handle> = counters.into_iter().map(handle).collect();
+    // SAFETY: the handles are alive throughout, and as many as the count says.
+    check(unsafe { ffi::pliant_increment(handles.len() as i64, handles.as_ptr()) });
 }
 
 /// Settings of an RMSProp step. Moments: mean squared gradient; mean gradient, if centred; velocity, if
@@ -59,7 +88,7 @@ impl RmsProp {
     /// One step.
     ///
     /// # Panics
-    /// Unless all parts are [fusible](Part::is_fusible) and have the moments of these settings.
+    /// Unless all parts are [fusible](Part::is_fusible), on one device, and have the moments of these settings.
     pub fn step(&self, parts: &[Part<'_>]) {
         let moments = 1 + usize::from(self.is_centered) + usize::from(self.momentum > 0.0);
         let handles = Handles::of(parts, moments);
@@ -100,17 +129,11 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// One step; `steps[i]` counts those of part `i`, this one included.
+    /// One step, the [`Part::steps`]th of each part.
     ///
     /// # Panics
-    /// As [`RmsProp::step`], and unless there is a count for each part.
-    pub fn step(&self, parts: &[Part<'_>], steps: &[f64]) {
-        assert_eq!(parts.len(), steps.len(), "a count for each part");
-        let correction = |beta: f64, steps: f64| -(steps * beta.ln()).exp_m1();
-        let corrections: Vec<f64> = steps
-            .iter()
-            .flat_map(|steps| [correction(self.beta1, *steps), correction(self.beta2, *steps)])
-            .collect();
+    /// As [`RmsProp::step`], and unless each counter is one f32 on its variable's device.
+    pub fn step(&self, parts: &[Part<'_>]) {
         let handles = Handles::of(parts, 2);
         // SAFETY: the handles are alive throughout, and as many as the counts say.
         check(unsafe {
@@ -119,7 +142,7 @@ impl Adam {
                 handles.variables.as_ptr(),
                 handles.gradients.as_ptr(),
                 handles.moments.as_ptr(),
-                corrections.as_ptr(),
+                handles.steps.as_ptr(),
                 self.learning_rate,
                 self.beta1,
                 self.beta2,
@@ -131,11 +154,44 @@ impl Adam {
     }
 }
 
+/// Settings of a step of gradient descent. Moment: the velocity, if there is momentum.
+#[derive(Clone, Copy, Debug)]
+pub struct Sgd {
+    /// Step size.
+    pub learning_rate: f64,
+    /// Heavy-ball momentum.
+    pub momentum: f64,
+}
+
+impl Sgd {
+    /// One step.
+    ///
+    /// # Panics
+    /// As [`RmsProp::step`].
+    pub fn step(&self, parts: &[Part<'_>]) {
+        let moments = usize::from(self.momentum > 0.0);
+        let handles = Handles::of(parts, moments);
+        // SAFETY: the handles are alive throughout, and as many as the counts say.
+        check(unsafe {
+            ffi::pliant_sgd(
+                parts.len() as i64,
+                moments as i64,
+                handles.variables.as_ptr(),
+                handles.gradients.as_ptr(),
+                handles.moments.as_ptr(),
+                self.learning_rate,
+                self.momentum,
+            )
+        });
+    }
+}
+
 /// The handles of parts, as the shim takes them.
 struct Handles {
     variables: Vec<Handle>,
     gradients: Vec<Handle>,
     moments: Vec<Handle>,
+    steps: Vec<Handle>,
 }
 
 impl Handles {
@@ -148,6 +204,7 @@ impl Handles {
             variables: parts.iter().map(|part| handle(&part.variable)).collect(),
             gradients: parts.iter().map(|part| handle(&part.gradient)).collect(),
             moments: parts.iter().flat_map(|part| part.moments.iter().map(handle)).collect(),
+            steps: parts.iter().map(|part| handle(part.steps)).collect(),
         }
     }
 }

@@ -6,14 +6,14 @@
 
 use std::{
     cell::Cell,
-    ffi::c_void,
+    ffi::{c_char, c_void},
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
 };
 
 use tch::Device;
 
-use crate::ffi::{self, check, outcome};
+use crate::ffi::{self, check, taken};
 
 thread_local! {
     static IS_RECORDING: Cell<bool> = const { Cell::new(false) };
@@ -41,13 +41,13 @@ impl Graph {
         let Device::Cuda(index) = device else { return Err(format!("{device:?} is no GPU")) };
         let mut graph = ptr::null_mut();
         // SAFETY: the place for the result is alive throughout.
-        outcome(unsafe { ffi::pliant_graph_begin(index as i64, &raw mut graph) })?;
+        failure(unsafe { ffi::pliant_graph_begin(index as i64, &raw mut graph) })?;
         let graph = Self(graph);
         IS_RECORDING.set(true);
         let made = catch_unwind(AssertUnwindSafe(work));
         IS_RECORDING.set(false);
         // SAFETY: begun above, and ended once.
-        let ended = outcome(unsafe { ffi::pliant_graph_end(graph.0) });
+        let ended = failure(unsafe { ffi::pliant_graph_end(graph.0) });
         let made = made.map_err(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
             text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
@@ -66,10 +66,15 @@ impl Graph {
     }
 }
 
+/// What a function of the shim said, as an error.
+fn failure(text: *mut c_char) -> Result<(), String> {
+    taken(text).map_or(Ok(()), Err)
+}
+
 impl Drop for Graph {
     fn drop(&mut self) {
         // SAFETY: nothing refers to it any more. What a driver that is shutting down says about it changes nothing.
-        let _freed = outcome(unsafe { ffi::pliant_graph_free(self.0) });
+        let _freed = failure(unsafe { ffi::pliant_graph_free(self.0) });
     }
 }
 

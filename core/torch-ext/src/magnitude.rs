@@ -5,7 +5,8 @@ use tch::Tensor;
 use crate::ffi::{self, Handle, handle, made};
 
 /// The root of the sum of all squares of floating-point tensors that lie on one device: an f64 scalar tensor
-/// there, for which nobody waits. In one pass over memory on the CPU.
+/// there, for which nobody waits. In one pass over memory on the CPU, and on CUDA where there are
+/// [kernels](crate::fused::why_no_kernels).
 ///
 /// NaN or infinite if one of the numbers is; infinite too if squares are too large for f32, from 1.8e19.
 pub fn magnitude(tensors: &[Tensor]) -> Tensor {

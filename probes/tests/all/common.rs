@@ -74,8 +74,14 @@ pub fn agent_from(
     let settings = "replay_capacity = 5000\nlearning_starts = 10".parse().expect("TOML");
     let plugins = plugins();
     let factory = plugins.agents.get("double_dqn").and_then(|kind| kind.build(&settings));
-    let context =
-        AgentContext { env: &env, num_envs: 1, learner, precision: Precision::F32, cuda_graphs: false, seeds };
+    let context = AgentContext {
+        env: &env,
+        num_envs: 1,
+        learner,
+        precision: Precision::F32,
+        cuda_graphs: false,
+        seeds,
+    };
     let mut agent = factory.expect("valid settings").build(context).expect("a small replay");
     let mut noise = seeds.stream("pictures");
     let mut batch = |reward| {
