@@ -143,7 +143,9 @@ impl Greedy {
         let place = self.place.get_or_insert_with(|| Place::like(&observations, device));
         place.put(&observations);
         let there = place.there();
-        let signature = || Signature::default().variables(network.variables()).tensor(there);
+        let signature = self
+            .passes
+            .signature(|| Signature::default().variables(network.variables()).tensor(there));
         self.passes.run(signature, || no_grad(|| network.q_values(there)))
     }
 }

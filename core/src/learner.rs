@@ -85,6 +85,11 @@ impl Learner {
         self.steps = Recorder::new(device, is_on && self.optimizer.is_recordable());
     }
 
+    /// True if pass and step of the latest update came from recordings.
+    pub fn has_recorded(&self) -> bool {
+        self.passes.has_recorded() && self.steps.has_recorded()
+    }
+
     /// From here on, passes are computed as they come: they draw random numbers, say.
     pub fn stop_recording_passes(&mut self) {
         self.passes.switch_off();
@@ -125,7 +130,8 @@ impl Learner {
         }
         let switched_off = Recorder::new(Device::Cpu, false);
         let mut passes = std::mem::replace(&mut self.passes, switched_off);
-        let derived = passes.run(|| self.signature(batch), || self.derive(forward(self, batch)));
+        let signature = passes.signature(|| self.signature(batch));
+        let derived = passes.run(signature, || self.derive(forward(self, batch)));
         self.passes = passes;
         self.put_gradients(&derived.gradients);
         meanwhile();
@@ -273,15 +279,12 @@ impl Learner {
     fn step(&mut self) {
         let Self { online, optimizer, steps, .. } = self;
         let variables = online.variables();
-        let signature = || {
-            let signature = Signature::default().number(optimizer.learning_rate());
-            signature.variables(variables).gradients(variables)
-        };
-        if !steps.is_on() {
-            return optimizer.step(variables);
-        }
-        let signature = signature().moments(optimizer.moments(), variables);
-        steps.run(|| signature, || optimizer.step(variables));
+        let signature = steps.signature(|| {
+            let (rate, moments) = (optimizer.learning_rate(), optimizer.moments());
+            let signature = Signature::default().number(rate);
+            signature.variables(variables).gradients(variables).moments(moments, variables)
+        });
+        steps.run(signature, || optimizer.step(variables));
     }
 
     fn gradients(&self) -> Vec<Tensor> {

@@ -138,19 +138,27 @@ impl<T: Made> Recorder<T> {
         self.is_on
     }
 
+    /// True if the latest work came from a recording.
+    pub fn has_recorded(&self) -> bool {
+        self.known.first().is_some_and(|known| known.recorded.is_some())
+    }
+
     /// From here on, all work is done as it comes.
     pub fn switch_off(&mut self) {
         *self = Self::new(self.device, false);
     }
 
-    /// Does `work`, which is the same whenever `signature` is. What it made of earlier times may be overwritten.
-    /// Where it cannot be recorded it is done as it comes, now and ever after.
-    pub fn run(&mut self, signature: impl FnOnce() -> Signature, mut work: impl FnMut() -> T) -> T {
-        if !self.is_on || !self.device.is_cuda() {
-            return work();
-        }
+    /// The signature of the coming work, where it is needed.
+    pub fn signature(&self, of: impl FnOnce() -> Signature) -> Option<Signature> {
+        (self.is_on && self.device.is_cuda()).then(of)
+    }
+
+    /// Does `work`, which is the same whenever its [signature](Self::signature) is. What it made of earlier times may
+    /// be overwritten. Where it cannot be recorded it is done as it comes, now and ever after.
+    pub fn run(&mut self, signature: Option<Signature>, mut work: impl FnMut() -> T) -> T {
+        let Some(signature) = signature.filter(|_| self.is_on) else { return work() };
         let device = self.device;
-        let known = self.know(signature());
+        let known = self.know(signature);
         if known.recorded.is_none() && known.times >= SAME_BEFORE {
             match Graph::record(device, &mut work) {
                 Ok(recorded) => known.recorded = Some(recorded),
@@ -241,7 +249,8 @@ mod tests {
         let mut recorder = Recorder::new(Device::Cpu, true);
         let mut times = 0;
         for _ in 0..3 * SAME_BEFORE {
-            recorder.run(|| panic!("nobody asks"), || times += 1);
+            let signature = recorder.signature(|| panic!("nobody asks"));
+            recorder.run(signature, || times += 1);
         }
         assert_eq!(times, 3 * SAME_BEFORE);
     }

@@ -1,5 +1,6 @@
 //! The agent on environments that are written out here.
 
+mod gpu;
 mod not_finite;
 
 use std::sync::Arc;
@@ -120,17 +121,33 @@ fn agent_with(
     num_envs: usize,
     root: u64,
 ) -> DoubleDqn {
+    let place = Place { device: Device::Cpu, cuda_graphs: true };
+    agent_at(place, plan, precision, config, num_envs, root)
+}
+
+/// Where an agent computes.
+struct Place {
+    device: Device,
+    cuda_graphs: bool,
+}
+
+fn agent_at(
+    Place { device, cuda_graphs }: Place,
+    plan: NetworkPlan,
+    precision: Precision,
+    config: DoubleDqnConfig,
+    num_envs: usize,
+    root: u64,
+) -> DoubleDqn {
     let seeds = Seeds::new(root);
     let architecture = Mlp::build(MlpConfig { width: 16, ..MlpConfig::default() }).expect("valid");
     let spec = spec();
     let network = NetworkSpec::new(&spec, plan);
     let mut stream = seeds.stream("network");
-    let model =
-        Model::new(Arc::clone(&architecture), network, &mut stream, Device::Cpu).expect("fits");
+    let model = Model::new(Arc::clone(&architecture), network, &mut stream, device).expect("fits");
     let adam = AdamConfig { learning_rate: 0.01, ..AdamConfig::default() };
     let learner = Learner::new(model, Adam::build(adam).expect("valid"));
-    let context =
-        AgentContext { env: &spec, num_envs, learner, precision, cuda_graphs: true, seeds };
+    let context = AgentContext { env: &spec, num_envs, learner, precision, cuda_graphs, seeds };
     DoubleDqn::new(config, context).expect("a small replay")
 }
 

@@ -143,8 +143,9 @@ impl Place {
         if let Some(rows) = &self.rows {
             let frames = replay.frames.whole();
             let Transitions { s_tm1, s_t, .. } = &self.batch;
-            let signature =
-                || [frames, s_tm1, s_t].into_iter().fold(Signature::default(), Signature::tensor);
+            let signature = self.stacks.signature(|| {
+                [frames, s_tm1, s_t].into_iter().fold(Signature::default(), Signature::tensor)
+            });
             self.stacks.run(signature, || {
                 for (stacks, rows) in [s_tm1, s_t].into_iter().zip(rows) {
                     let out = stacks.view([-1, frames.size()[1]]);

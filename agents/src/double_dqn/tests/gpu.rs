@@ -1,0 +1,99 @@
+//! The agent on a GPU. Without one these say so and pass; for one, libtorch's CUDA part must be loaded first
+//! (LD_PRELOAD).
+
+use std::io::Write as _;
+
+use tch::Cuda;
+
+use super::*;
+use crate::double_dqn::tests::Place;
+
+/// `None`, with a line on standard error, where there is no GPU.
+fn gpu(test: &str) -> Option<Device> {
+    if Cuda::is_available() {
+        Precision::F32.settle(Device::Cuda(0)).expect("any device does f32");
+        return Some(Device::Cuda(0));
+    }
+    let _ = writeln!(std::io::stderr(), "{test}: skipped, there is no CUDA device");
+    None
+}
+
+fn run_on(device: Device, config: &DoubleDqnConfig, cuda_graphs: bool) -> Run {
+    let place = Place { device, cuda_graphs };
+    let agent = agent_at(place, NetworkPlan::default(), Precision::F32, config.clone(), 4, 0);
+    Run::of(agent, 4)
+}
+
+/// Of the first hundred updates.
+fn losses(run: &mut Run) -> Vec<f64> {
+    let mut losses = Vec::new();
+    while run.clock.updates < 100 {
+        run.step();
+        let mut metrics = Metrics::default();
+        run.agent.drain_metrics(&mut metrics);
+        losses.extend(metrics.get_scalar("train/loss"));
+    }
+    losses
+}
+
+fn assert_close(ours: &[f64], theirs: &[f64], what: &str) {
+    assert_eq!(ours.len(), theirs.len());
+    for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        let bound = 1e-4 * theirs.abs() + 1e-7;
+        assert!((ours - theirs).abs() <= bound, "{what}, {index}: {ours}, {theirs}");
+    }
+}
+
+#[test]
+fn recorded_updates_are_those_of_the_eager_path_and_of_the_cpu() {
+    let Some(device) = gpu("recorded updates") else { return };
+    for replay_memory in [ReplayMemory::Main, ReplayMemory::Device] {
+        let config = DoubleDqnConfig { replay_memory, target_period_updates: 30, ..small() };
+        let [mut eager, mut recorded] = [false, true].map(|graphs| run_on(device, &config, graphs));
+        let ours = losses(&mut recorded);
+        assert!(recorded.agent.learner.has_recorded(), "nothing was recorded");
+        assert_close(&ours, &losses(&mut eager), "eager");
+        assert!(!eager.agent.learner.has_recorded());
+        assert_eq!(recorded.actions, eager.actions);
+        let main = DoubleDqnConfig { replay_memory: ReplayMemory::Main, ..config };
+        assert_close(&ours, &losses(&mut run_on(Device::Cpu, &main, false)), "the CPU");
+    }
+}
+
+#[test]
+fn recorded_updates_follow_what_is_replaced() {
+    let Some(device) = gpu("what is replaced") else { return };
+    let runs = [false, true].map(|graphs| {
+        let mut run = run_on(device, &small(), graphs);
+        let to = |run: &mut Run, updates| {
+            while run.clock.updates < updates {
+                run.step();
+            }
+        };
+        to(&mut run, 40);
+        assert_eq!(run.agent.learner.has_recorded(), graphs);
+        run.agent.learner = run.agent.learner.fork(); // other tensors, of the same values
+        to(&mut run, 41);
+        assert!(!run.agent.learner.has_recorded(), "of tensors that are gone");
+        to(&mut run, 80);
+        assert_eq!(run.agent.learner.has_recorded(), graphs);
+        run.agent.learner.optimizer.set_learning_rate(0.0);
+        let before = parameters(&run.agent.learner).copy();
+        to(&mut run, 120);
+        assert!(before.equal(&parameters(&run.agent.learner)), "steps of the rate before");
+        assert_eq!(run.agent.learner.has_recorded(), graphs);
+        before.to_device(Device::Cpu)
+    });
+    let apart = (&runs[0] - &runs[1]).abs().mean(Kind::Double).double_value(&[]);
+    assert!(apart < 1e-5, "{apart}");
+}
+
+#[test]
+fn learns_which_action_is_right_on_a_gpu() {
+    let Some(device) = gpu("learning") else { return };
+    let mut run = run_on(device, &small(), true);
+    run.run(600);
+    let observations = Tensor::from_slice(&[255u8, 0, 0, 255]).reshape([2, 1, 1, 2]);
+    let mut stream = Seeds::new(0).stream("evaluation");
+    assert_eq!(run.agent.evaluate(&observations, 0.0, &mut stream), [1, 0]);
+}
