@@ -53,6 +53,12 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Cores for environments to step on while a device learns: on a GPU all but two, of those that tell it what to do.
+pub fn cores_for_envs(device: Device) -> usize {
+    let kept = if device.is_cuda() { 2 } else { 0 };
+    cores().saturating_sub(kept).max(1)
+}
+
 /// Sets libtorch's thread counts; 0 takes one per core. Returns the number taken.
 pub fn set_threads(threads: usize) -> usize {
     let threads = if threads == 0 { cores() } else { threads };

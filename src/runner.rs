@@ -106,7 +106,10 @@ impl Runner {
         stop: Arc<AtomicBool>,
     ) -> Outcome<Self> {
         let run = &experiment.config.run;
-        let wanted = if run.env_threads == 0 { device::cores() } else { run.env_threads };
+        let wanted = match run.env_threads {
+            0 => device::cores_for_envs(experiment.device),
+            chosen => chosen,
+        };
         let threads = wanted.min(run.num_envs);
         let factory = &experiment.factory;
         let envs = VectorEnv::new(Arc::clone(factory), Role::Training, run.num_envs, threads)?;

@@ -135,17 +135,16 @@ impl Greedy {
 
     /// f32 `[envs, actions]`; to be read before it is asked for again.
     pub fn q_values(&mut self, network: &Model, stacks: &FrameStacks) -> Tensor {
-        let observations = stacks.observations();
         if !self.device.is_cuda() {
-            return no_grad(|| network.q_values(&observations));
+            return no_grad(|| network.q_values(&stacks.observations()));
         }
         let device = self.device;
-        let place = self.place.get_or_insert_with(|| Place::like(&observations, device));
-        place.put(&observations);
+        let place = self.place.get_or_insert_with(|| Place::like(&stacks.observations(), device));
+        place.put_bytes(stacks.bytes());
         let there = place.there();
         let signature = self
             .passes
-            .signature(|| Signature::default().variables(network.variables()).tensor(there));
+            .signature(|| Signature::default().variables(network.variables()).tensors([there]));
         self.passes.run(signature, || no_grad(|| network.q_values(there)))
     }
 }

@@ -147,7 +147,7 @@ impl Learner {
         let signature = networks.into_iter().fold(Signature::default(), |signature, network| {
             signature.variables(network.variables())
         });
-        [s_tm1, a_tm1, r_t, discount_t, s_t].into_iter().fold(signature, Signature::tensor)
+        signature.tensors([s_tm1, a_tm1, r_t, discount_t, s_t])
     }
 
     /// Computes the gradients of a pass.
@@ -280,9 +280,8 @@ impl Learner {
         let Self { online, optimizer, steps, .. } = self;
         let variables = online.variables();
         let signature = steps.signature(|| {
-            let (rate, moments) = (optimizer.learning_rate(), optimizer.moments());
-            let signature = Signature::default().number(rate);
-            signature.variables(variables).gradients(variables).moments(moments, variables)
+            let signature = Signature::default().number(optimizer.learning_rate());
+            signature.with_gradients(variables).moments(optimizer.moments())
         });
         steps.run(signature, || optimizer.step(variables));
     }

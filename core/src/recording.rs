@@ -1,7 +1,8 @@
 //! Work of a GPU that is the same at each update: written down once, then launched at once.
 
 use pliant_torch_ext::graph::Graph;
-pub use pliant_torch_ext::{copy_without_waiting, graph::beside};
+use pliant_torch_ext::places;
+pub use pliant_torch_ext::{copy_without_waiting, graph::beside, page_locked};
 use tch::{Device, Tensor};
 
 use crate::{optimizer::Moments, variables::Variables};
@@ -12,10 +13,10 @@ use crate::{optimizer::Moments, variables::Variables};
 pub struct Signature(Vec<u64>);
 
 impl Signature {
-    /// A tensor that is read or written.
+    /// Tensors that are read or written.
     #[must_use]
-    pub fn tensor(mut self, tensor: &Tensor) -> Self {
-        self.add(tensor);
+    pub fn tensors<'a>(mut self, tensors: impl IntoIterator<Item = &'a Tensor>) -> Self {
+        places(tensors.into_iter(), false, &mut self.0);
         self
     }
 
@@ -28,42 +29,21 @@ impl Signature {
 
     /// The variables of a network.
     #[must_use]
-    pub fn variables(mut self, variables: &Variables) -> Self {
-        variables.iter().for_each(|(_, variable)| self.add(variable));
-        self
+    pub fn variables(self, variables: &Variables) -> Self {
+        self.tensors(variables.iter().map(|(_, variable)| variable))
     }
 
-    /// The gradients of a network's variables, where there are some.
+    /// The variables of a network with their gradients, where there are some.
     #[must_use]
-    pub fn gradients(mut self, variables: &Variables) -> Self {
-        for (_, variable) in variables.parameters() {
-            let gradient = variable.grad();
-            if gradient.defined() {
-                self.add(&gradient);
-            } else {
-                self.0.push(0);
-            }
-        }
+    pub fn with_gradients(mut self, variables: &Variables) -> Self {
+        places(variables.iter().map(|(_, variable)| variable), true, &mut self.0);
         self
     }
 
-    /// What an optimiser remembers of a network's variables.
+    /// What an optimiser remembers.
     #[must_use]
-    pub fn moments(mut self, moments: &Moments, variables: &Variables) -> Self {
-        for (name, _) in variables.parameters() {
-            match moments.get(name) {
-                None => self.0.push(0),
-                Some(slot) => {
-                    self.add(&slot.steps);
-                    slot.tensors.iter().for_each(|moment| self.add(moment));
-                }
-            }
-        }
-        self
-    }
-
-    fn add(&mut self, tensor: &Tensor) {
-        self.0.extend([tensor.data_ptr() as u64, tensor.numel() as u64]);
+    pub fn moments(self, moments: &Moments) -> Self {
+        self.tensors(moments.tensors())
     }
 }
 
@@ -202,7 +182,7 @@ mod tests {
     #[test]
     fn a_signature_tells_where_tensors_lie_and_what_was_built_in() {
         let (one, other) = (Tensor::zeros([4], (Kind::Float, Device::Cpu)), Tensor::from(1.0));
-        let of = |tensor: &Tensor, rate| Signature::default().tensor(tensor).number(rate);
+        let of = |tensor: &Tensor, rate| Signature::default().tensors([tensor]).number(rate);
         assert_eq!(of(&one, 0.1), of(&one.shallow_clone(), 0.1));
         for different in [of(&other, 0.1), of(&one, 0.2), of(&one.narrow(0, 0, 2), 0.1)] {
             assert_ne!(of(&one, 0.1), different);
@@ -217,7 +197,7 @@ mod tests {
         let variables = source.finish();
         let mut adam = Adam::build(AdamConfig::default()).expect("valid");
         let of = |adam: &dyn Optimizer| {
-            Signature::default().gradients(&variables).moments(adam.moments(), &variables)
+            Signature::default().with_gradients(&variables).moments(adam.moments())
         };
         let before = of(adam.as_ref());
         weight.square().sum(Kind::Float).backward();

@@ -26,8 +26,8 @@ pub struct RunSection {
     pub cuda_graphs: bool,
     /// Environments that step together.
     pub num_envs: usize,
-    /// Threads that step them; 0 takes as many as there are environments, at most one per core. The
-    /// numbers do not depend on it.
+    /// Threads that step them; 0 takes as many as there are environments, at most one per core, of which two are
+    /// left out where a GPU learns. The numbers do not depend on it.
     pub env_threads: usize,
 }
 

@@ -5,6 +5,7 @@ use std::{cell::RefCell, io::Write, ops::Range};
 use pliant_core::{
     envs::env::FrameShape,
     error::{Error, Result},
+    recording::page_locked,
 };
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -214,9 +215,7 @@ impl OnDevice {
         let device = self.frames.device();
         // Through page-locked memory, so that nobody waits; libtorch keeps it until it has been read.
         let here = |tensor: Tensor| match device {
-            Device::Cuda(_) => {
-                tensor.pin_memory(device).to_device_(device, tensor.kind(), true, false)
-            }
+            Device::Cuda(_) => page_locked(&tensor).to_device_(device, tensor.kind(), true, false),
             _ => tensor.to_device(device),
         };
         let rows = here(Tensor::from_slice(&waiting.rows));

@@ -5,7 +5,7 @@ use std::ops::Range;
 use pliant_core::{
     envs::env::FrameShape,
     probe::Transitions,
-    recording::{Made as _, Recorder, Signature, copy_without_waiting},
+    recording::{Made as _, Recorder, Signature, copy_without_waiting, page_locked},
     seeds::Stream,
 };
 use tch::{Device, Kind, Tensor};
@@ -112,7 +112,7 @@ impl Place {
         let length = [parts.len() as i64];
         let packed = Tensor::zeros(length, (Kind::Uint8, device));
         let host = Tensor::zeros(length, (Kind::Uint8, Device::Cpu));
-        let host = if device.is_cuda() { host.pin_memory(device) } else { host };
+        let host = if device.is_cuda() { page_locked(&host) } else { host };
         let view = |range: &Range<usize>, kind: Kind| {
             packed.narrow(0, range.start as i64, range.len() as i64).view_dtype(kind)
         };
@@ -143,9 +143,8 @@ impl Place {
         if let Some(rows) = &self.rows {
             let frames = replay.frames.whole();
             let Transitions { s_tm1, s_t, .. } = &self.batch;
-            let signature = self.stacks.signature(|| {
-                [frames, s_tm1, s_t].into_iter().fold(Signature::default(), Signature::tensor)
-            });
+            let signature =
+                self.stacks.signature(|| Signature::default().tensors([frames, s_tm1, s_t]));
             self.stacks.run(signature, || {
                 for (stacks, rows) in [s_tm1, s_t].into_iter().zip(rows) {
                     let out = stacks.view([-1, frames.size()[1]]);

@@ -97,6 +97,11 @@ impl Moments {
         self.slots.get(variable)
     }
 
+    /// All counters and moments, by the variables' names.
+    pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        self.slots.values().flat_map(|slot| [&slot.steps].into_iter().chain(&slot.tensors))
+    }
+
     /// The slot of a variable for the step being made: made if it is the first, and counted.
     pub fn advance(&mut self, name: &str, variable: &Tensor) -> &mut Slot {
         let slot = self.prepare(name, variable);

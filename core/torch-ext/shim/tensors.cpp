@@ -72,6 +72,28 @@ char* pliant_set_gradient(Handle tensor, Handle gradient) {
     return pliant::guarded([&] { tensor->mutable_grad() = *gradient; });
 }
 
+// A copy in page-locked memory, from which a GPU copies by itself.
+char* pliant_page_locked(Handle tensor, Handle* result) {
+    return pliant::guarded([&] { *result = new at::Tensor(tensor->pin_memory()); });
+}
+
+// Where tensors lie and how many numbers they have, two words each; with gradients two more, 0 where there is none.
+char* pliant_places(int64_t count, Handle* tensors, bool with_gradients, uint64_t* words) {
+    return pliant::guarded([&] {
+        const auto put = [&](const at::Tensor& tensor) {
+            const bool is_there = tensor.defined();
+            *words++ = is_there ? reinterpret_cast<uint64_t>(tensor.const_data_ptr()) : 0;
+            *words++ = is_there ? static_cast<uint64_t>(tensor.numel()) : 0;
+        };
+        for (int64_t index = 0; index < count; ++index) {
+            put(*tensors[index]);
+            if (with_gradients) {
+                put(tensors[index]->grad());
+            }
+        }
+    });
+}
+
 // Copies values; between page-locked memory and a device nobody waits for it.
 char* pliant_copy_without_waiting(Handle to, Handle from) {
     return pliant::guarded([&] { to->copy_(*from, /*non_blocking=*/true); });

@@ -12,6 +12,13 @@ unsafe extern "C" {
     fn pliant_free(text: *mut c_char);
     pub fn pliant_forget_gradient(tensor: Handle) -> *mut c_char;
     pub fn pliant_set_gradient(tensor: Handle, gradient: Handle) -> *mut c_char;
+    pub fn pliant_page_locked(tensor: Handle, result: *mut Handle) -> *mut c_char;
+    pub fn pliant_places(
+        count: i64,
+        tensors: *const Handle,
+        with_gradients: bool,
+        words: *mut u64,
+    ) -> *mut c_char;
     pub fn pliant_copy_without_waiting(to: Handle, from: Handle) -> *mut c_char;
     pub fn pliant_graph_begin(device: i64, result: *mut *mut c_void) -> *mut c_char;
     pub fn pliant_graph_end(graph: *mut c_void) -> *mut c_char;

@@ -14,5 +14,6 @@ mod tensors;
 pub use linear::linear;
 pub use magnitude::magnitude;
 pub use tensors::{
-    copy_without_waiting, forget_gradient, scaled_channels_last, scaled_observations, set_gradient,
+    copy_without_waiting, forget_gradient, page_locked, places, scaled_channels_last,
+    scaled_observations, set_gradient,
 };

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::ffi::{self, check, handle, made};
+use crate::ffi::{self, Handle, check, handle, made};
 
 /// Drops a tensor's gradient. The next backward pass then leaves its own there, where after
 /// [`Tensor::zero_grad`] it would add to the zeros: two passes over memory less.
@@ -17,7 +17,28 @@ pub fn set_gradient(tensor: &Tensor, gradient: &Tensor) {
     check(unsafe { ffi::pliant_set_gradient(handle(tensor), handle(gradient)) });
 }
 
-/// Copies values of the same number. Between a device and [page-locked](Tensor::pin_memory) memory nobody waits
+/// A copy in page-locked memory, from which a GPU copies by itself. Needs a GPU.
+pub fn page_locked(tensor: &Tensor) -> Tensor {
+    // SAFETY: the handle is alive throughout.
+    made(|result| unsafe { ffi::pliant_page_locked(handle(tensor), result) })
+}
+
+/// Adds to `words` where tensors lie and how many numbers they have; `with_gradients` also of their gradients, 0
+/// where there is none.
+pub fn places<'a>(
+    tensors: impl Iterator<Item = &'a Tensor>,
+    with_gradients: bool,
+    words: &mut Vec<u64>,
+) {
+    let handles: Vec<Handle> = tensors.map(handle).collect();
+    let (start, each) = (words.len(), if with_gradients { 4 } else { 2 });
+    words.resize(start + each * handles.len(), 0);
+    let (count, place) = (handles.len() as i64, words[start..].as_mut_ptr());
+    // SAFETY: the handles are alive throughout, and there are as many words as are written.
+    check(unsafe { ffi::pliant_places(count, handles.as_ptr(), with_gradients, place) });
+}
+
+/// Copies values of the same number. Between a device and [page-locked](page_locked) memory nobody waits
 /// for it: what is copied must stay as it is until something that was launched later has been read.
 pub fn copy_without_waiting(to: &mut Tensor, from: &Tensor) {
     // SAFETY: both handles are alive throughout.

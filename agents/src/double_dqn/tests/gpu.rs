@@ -38,10 +38,11 @@ fn losses(run: &mut Run) -> Vec<f64> {
 
 fn assert_close(ours: &[f64], theirs: &[f64], what: &str) {
     assert_eq!(ours.len(), theirs.len());
-    for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
-        let bound = 1e-4 * theirs.abs() + 1e-7;
-        assert!((ours - theirs).abs() <= bound, "{what}, {index}: {ours}, {theirs}");
-    }
+    let apart = |(ours, theirs): (&f64, &f64)| (ours - theirs).abs() / (theirs.abs() + 1e-3);
+    let most = ours.iter().zip(theirs).map(apart).fold(0.0, f64::max);
+    let _ =
+        writeln!(std::io::stderr(), "losses of {} updates, beside {what}: {most:e}", ours.len());
+    assert!(most <= 1e-4, "beside {what}: {most}; {ours:?}, {theirs:?}");
 }
 
 #[test]
@@ -70,22 +71,22 @@ fn recorded_updates_follow_what_is_replaced() {
                 run.step();
             }
         };
-        to(&mut run, 40);
+        to(&mut run, 100);
         assert_eq!(run.agent.learner.has_recorded(), graphs);
         run.agent.learner = run.agent.learner.fork(); // other tensors, of the same values
-        to(&mut run, 41);
+        to(&mut run, 101);
         assert!(!run.agent.learner.has_recorded(), "of tensors that are gone");
-        to(&mut run, 80);
+        to(&mut run, 200);
         assert_eq!(run.agent.learner.has_recorded(), graphs);
         run.agent.learner.optimizer.set_learning_rate(0.0);
         let before = parameters(&run.agent.learner).copy();
-        to(&mut run, 120);
+        to(&mut run, 300);
         assert!(before.equal(&parameters(&run.agent.learner)), "steps of the rate before");
         assert_eq!(run.agent.learner.has_recorded(), graphs);
         before.to_device(Device::Cpu)
     });
     let apart = (&runs[0] - &runs[1]).abs().mean(Kind::Double).double_value(&[]);
-    assert!(apart < 1e-5, "{apart}");
+    assert!(apart < 1e-3, "{apart} apart after 200 updates of 0.01 at most");
 }
 
 #[test]
