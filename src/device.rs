@@ -59,9 +59,14 @@ pub fn cores_for_envs(device: Device) -> usize {
     cores().saturating_sub(kept).max(1)
 }
 
-/// Sets libtorch's thread counts; 0 takes one per core. Returns the number taken.
-pub fn set_threads(threads: usize) -> usize {
-    let threads = if threads == 0 { cores() } else { threads };
+/// Sets libtorch's thread counts; 0 takes one per core, and one where a GPU computes: there is little left to share
+/// out, and threads that wait for it take the cores from what tells the GPU what to do. Returns the number taken.
+pub fn set_threads(threads: usize, device: Device) -> usize {
+    let threads = match threads {
+        0 if device.is_cuda() => 1,
+        0 => cores(),
+        chosen => chosen,
+    };
     tch::set_num_threads(threads as i32);
     threads
 }

@@ -64,7 +64,7 @@ fn assemble(config: Config, plugins: &Plugins) -> Result<Experiment, String> {
     check_ranges(&config)?;
     let device = device::choose(&config.run.device)?;
     config.run.precision.settle(device).map_err(|error| error.to_string())?;
-    let threads = device::set_threads(config.run.threads);
+    let threads = device::set_threads(config.run.threads, device);
     let seeds = Seeds::new(config.run.seed);
     let factory = config.env.build(&plugins.envs)?;
     // Some environments can only be made for so many at most.

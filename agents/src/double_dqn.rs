@@ -200,16 +200,24 @@ fn forward(
         no_grad(|| double_q_target(head, &batch.r_t, &batch.discount_t, &value, &selector))
     });
     let losses = head.loss(&outputs, &batch.a_tm1, &target, td_loss);
-    let also = no_grad(|| {
-        let q_tm1 = head.q_values(&outputs.detach());
-        let q_a_tm1 = select_action(&q_tm1, &batch.a_tm1);
-        let td_error = (&target.value - &q_a_tm1).abs().mean(Kind::Double);
-        let q_mean = q_a_tm1.mean(Kind::Double);
-        let outside = target.outside.as_ref().map(|outside| outside.mean(Kind::Double));
-        let outside = outside.unwrap_or_else(|| q_mean.zeros_like());
-        Tensor::stack(&[td_error, q_mean, outside], 0)
-    });
+    let seen = outputs.detach();
+    let also = beside(device, 1, || no_grad(|| means(head, &seen, batch, &target)));
+    let also = match &target.outside {
+        None => also.keeping([&seen, &target.value]),
+        Some(outside) => also.keeping([&seen, &target.value, outside]),
+    };
     Forward { loss: losses.mean(Kind::Float), also, taps }
+}
+
+/// Mean |TD error|, mean Q-value of the actions taken and mean share of targets outside a categorical head's
+/// support: f64 `[3]`.
+fn means(head: &Head, outputs: &Tensor, batch: &Transitions, target: &Target) -> Tensor {
+    let q_a_tm1 = select_action(&head.q_values(outputs), &batch.a_tm1);
+    let td_error = (&target.value - &q_a_tm1).abs().mean(Kind::Double);
+    let q_mean = q_a_tm1.mean(Kind::Double);
+    let outside = target.outside.as_ref().map(|outside| outside.mean(Kind::Double));
+    let outside = outside.unwrap_or_else(|| q_mean.zeros_like());
+    Tensor::stack(&[td_error, q_mean, outside], 0)
 }
 
 /// What `q_tm1[a_tm1]` should be.

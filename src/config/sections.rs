@@ -16,7 +16,7 @@ pub struct RunSection {
     pub budget_frames: u64,
     /// `auto`, `cpu` or `cuda:N`.
     pub device: String,
-    /// Threads that compute; 0 takes one per core. The numbers depend on it.
+    /// Threads that compute; 0 takes one per core, and one where a GPU computes. The numbers depend on it.
     pub threads: usize,
     /// What updates compute in: `f32`, or `bf16` for bfloat16 in linear maps and convolutions; on a GPU also
     /// `tf32` for all products there.

@@ -3,7 +3,9 @@
 Each round gives every implementation its turn in a process of its own; ratios are taken within a round.
 `updates` measures updates alone: a batch drawn from a replay of bytes, three forward passes, one backward pass,
 an optimiser step; beside a plain Double DQN in PyTorch, with its tensors in the usual order and (of convolutions)
-with channels last, with fused Adam or RMSProp over lists (foreach), and beside one in JAX, compiled whole.
+with channels last, with fused Adam or RMSProp over lists (foreach), and beside one in JAX, compiled whole. On
+a GPU (--device cuda:0), with the replay there, beside PyTorch as it comes and as a CUDA graph; TF32 is off but where
+the precision is tf32.
 `play` measures playing Breakout and learning, an update of 32 for every four agent steps, Adam: beside the same
 PyTorch learner on ale-py's environments in C++, which step while it learns, and Stable-Baselines3's DQN.
 """
@@ -24,7 +26,7 @@ def spread(values):
 
 def other_side(worker, arguments):
     command = [sys.executable, "-m", "bench_train", "worker", worker, "--threads", str(arguments.threads),
-               "--precision", arguments.precision, "--updates", str(arguments.updates)]
+               "--precision", arguments.precision, "--updates", str(arguments.updates), "--device", arguments.device]
     command += ["--envs", str(arguments.envs)] if worker.startswith("play") else ["--case", arguments.case]
     # Threads that wait for each other sleep as soon as pliant's, see docs/benchmarks.md.
     ran = subprocess.run(command, capture_output=True, text=True, env={"GOMP_SPINCOUNT": "1000", **os.environ})
@@ -63,7 +65,8 @@ def each(arguments):
 
 
 def updates(arguments):
-    peers = ["torch", "torch, channels last", "jax"]
+    second = "torch, channels last" if arguments.device == "cpu" else "torch, CUDA graph"
+    peers = ["torch", second, "jax"]
     header(["network", "threads", "precision", "pliant, ms per update", *(f"to {peer}" for peer in peers)])
     for one in each(arguments):
         for case in arguments.cases:
@@ -97,22 +100,24 @@ def parsed():
     commands = parser.add_subparsers(required=True, metavar="updates|play")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--threads", type=int, nargs="*", default=[1, 2], help="threads that compute, one or several")
-    shared.add_argument("--precision", nargs="*", choices=["f32", "bf16"], default=["f32"], help="f32, bf16")
+    shared.add_argument("--precision", nargs="*", choices=["f32", "tf32", "bf16"], default=["f32"], help="f32, bf16; on a GPU also tf32")
     shared.add_argument("--rounds", type=int, default=4, help="even: who goes first alternates")
     one = commands.add_parser("updates", parents=[shared], help="updates alone")
     one.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES), metavar="CASE",
                      help="which of: " + "; ".join(CASES))
+    one.add_argument("--device", default="cpu", help="cpu, or cuda:0")
     one.add_argument("--updates", type=int, default=100, help="updates per turn, four times as many of small networks")
     one.set_defaults(run=updates)
     two = commands.add_parser("play", parents=[shared], help="playing and learning")
     two.add_argument("--envs", type=int, default=4, choices=[1, 2, 4, 8, 16, 32], help="environments that are stepped together")
     two.add_argument("--updates", type=int, default=500, help="updates per turn, after a warm-up")
-    two.set_defaults(run=play)
+    two.set_defaults(run=play, device="cpu")
     hidden = commands.add_parser("worker")
     hidden.add_argument("worker")
     hidden.add_argument("--threads", type=int)
     hidden.add_argument("--precision")
     hidden.add_argument("--updates", type=int)
+    hidden.add_argument("--device")
     hidden.add_argument("--envs", type=int)
     hidden.add_argument("--case")
     hidden.set_defaults(run=work)

@@ -14,7 +14,7 @@ def updates_per_s(arguments):
     command = [
         os.environ["PLIANT_BIN"], "bench", "learner", *CASES[arguments.case]["pliant"], "--no-plain", "--rounds", "2",
         "--updates", str(arguments.updates), "--set", f"run.threads={arguments.threads}",
-        "--set", f"run.precision={arguments.precision}", "--device", "cpu",
+        "--set", f"run.precision={arguments.precision}", "--device", arguments.device,
     ]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["updates_per_s"]
 

@@ -25,16 +25,19 @@ def network(case):
 class Learner:
     """Both networks and the quickest optimiser there is: fused Adam, or RMSProp over lists."""
 
-    def __init__(self, case, precision, is_channels_last):
+    def __init__(self, case, precision, is_channels_last, device="cpu"):
         self.memory = torch.channels_last if is_channels_last else torch.contiguous_format
-        self.online = network(case).to(memory_format=self.memory)
+        self.online = network(case).to(device, memory_format=self.memory)
         self.target = copy.deepcopy(self.online)
-        parameters = self.online.parameters()
+        parameters, on_gpu = self.online.parameters(), device != "cpu"
         if case["optimizer"] == "adam":
-            self.optimizer = torch.optim.Adam(parameters, **ADAM, fused=True)
+            self.optimizer = torch.optim.Adam(parameters, **ADAM, fused=True, capturable=on_gpu)
         else:
-            self.optimizer = torch.optim.RMSprop(parameters, **RMSPROP, centered=True, foreach=True)
-        self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+            self.optimizer = torch.optim.RMSprop(parameters, **RMSPROP, centered=True, foreach=True, capturable=on_gpu)
+        for backend in (torch.backends.cuda.matmul, torch.backends.cudnn):
+            backend.allow_tf32 = precision == "tf32"
+        kind = torch.device(device).type
+        self.autocast = torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16")
 
     def scaled(self, observations):
         return (observations.float() / 255).contiguous(memory_format=self.memory)
@@ -43,7 +46,31 @@ class Learner:
         with torch.no_grad():
             return self.online(self.scaled(observations)).argmax(1)
 
-    def update(self, before, actions, rewards, discounts, after):
+    def update(self, *batch):
+        return self.learn(*batch).item()
+
+    def recorded(self, *batch):
+        """The same as a CUDA graph, on copies of this batch; new ones are copied there."""
+        places = [tensor.clone() for tensor in batch]
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(3):
+                self.learn(*places)
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            loss = self.learn(*places)
+
+        def update(*batch):
+            for place, tensor in zip(places, batch):
+                place.copy_(tensor)
+            graph.replay()
+            return loss.item()
+
+        return update
+
+    def learn(self, before, actions, rewards, discounts, after):
         before, after = self.scaled(before), self.scaled(after)
         with self.autocast:
             with torch.no_grad():
@@ -56,4 +83,4 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        return loss.item()
+        return loss

@@ -21,29 +21,36 @@ def updates_per_s(update, count):
     return count / (time.perf_counter() - started)
 
 
-def torch_updates(arguments, is_channels_last):
+def torch_updates(arguments, is_channels_last=False, is_recorded=False):
     import torch
     from bench_train.torch_dqn import Learner
 
     torch.set_num_threads(arguments.threads)
-    case = CASES[arguments.case]
-    learner = Learner(case, arguments.precision, is_channels_last)
+    case, device = CASES[arguments.case], arguments.device
+    learner = Learner(case, arguments.precision, is_channels_last, device)
     channels, height, width = case["shape"]
-    frames = torch.randint(0, 256, (2000, height, width), dtype=torch.uint8)
-    stack = torch.arange(channels)
-    actions, rewards = torch.randint(0, case["actions"], (2000,)), torch.randn(2000)
-    discounts = torch.full((2000,), 0.99)
+    frames = torch.randint(0, 256, (2000, height, width), dtype=torch.uint8, device=device)
+    stack = torch.arange(channels, device=device)
+    actions = torch.randint(0, case["actions"], (2000,), device=device)
+    rewards, discounts = torch.randn(2000, device=device), torch.full((2000,), 0.99, device=device)
 
-    def update():
-        index = torch.randint(0, 1990, (case["batch"],))
+    def batch():
+        index = torch.randint(0, 1990, (case["batch"],)).to(device)
         before, after = frames[index[:, None] + stack], frames[index[:, None] + stack + 1]
-        return learner.update(before, actions[index], rewards[index], discounts[index], after)
+        return before, actions[index], rewards[index], discounts[index], after
 
-    return updates_per_s(update, arguments.updates)
+    update = learner.recorded(*batch()) if is_recorded else learner.update
+    return updates_per_s(lambda: update(*batch()), arguments.updates)
 
 
 def jax_updates(arguments):
-    use_threads(arguments.threads)
+    on_gpu = arguments.device != "cpu"
+    if on_gpu:
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "tensorfloat32" if arguments.precision == "tf32" else "highest"
+    else:
+        use_threads(arguments.threads)
+    import jax
     from bench_train.jax_dqn import Learner
 
     case = CASES[arguments.case]
@@ -53,14 +60,17 @@ def jax_updates(arguments):
     stack = np.arange(channels)
     actions = generator.integers(0, case["actions"], 2000)
     rewards, discounts = generator.normal(size=2000).astype(np.float32), np.full(2000, 0.99, np.float32)
+    last = lambda observations: observations.transpose(0, 2, 3, 1)
 
-    def update():
-        index = generator.integers(0, 1990, case["batch"])
+    def gathered(frames, actions, rewards, discounts, index):
         before, after = frames[index[:, None] + stack], frames[index[:, None] + stack + 1]
-        last = lambda observations: observations.transpose(0, 2, 3, 1)
-        return learner.update(last(before), actions[index], rewards[index], discounts[index], last(after))
+        return last(before), actions[index], rewards[index], discounts[index], last(after)
 
-    return updates_per_s(update, arguments.updates)
+    replay = (frames, actions, rewards, discounts)
+    if on_gpu:
+        replay, gathered = jax.device_put(replay), jax.jit(gathered)
+    return updates_per_s(lambda: learner.update(*gathered(*replay, generator.integers(0, 1990, case["batch"]))),
+                         arguments.updates)
 
 
 def torch_play(arguments, is_channels_last):
@@ -139,8 +149,9 @@ def sb3_play(arguments):
 
 
 WORKERS = {
-    "torch": lambda arguments: torch_updates(arguments, False),
-    "torch, channels last": lambda arguments: torch_updates(arguments, True),
+    "torch": torch_updates,
+    "torch, channels last": lambda arguments: torch_updates(arguments, is_channels_last=True),
+    "torch, CUDA graph": lambda arguments: torch_updates(arguments, is_recorded=True),
     "jax": jax_updates,
     "play: torch": lambda arguments: torch_play(arguments, False),
     "play: torch, channels last": lambda arguments: torch_play(arguments, True),
