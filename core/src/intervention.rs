@@ -14,7 +14,8 @@ use crate::{
     state::{Checkpoint, StateDict},
 };
 
-/// What the loss of an update was computed on.
+/// What the loss of an update was computed on. It is of this update alone: on a GPU later ones overwrite it, so copy
+/// what is to be kept.
 #[derive(Debug)]
 pub struct UpdateBatch<'a> {
     /// The observations, u8 `[batch, channels, height, width]`, where the learner computes.
