@@ -39,7 +39,7 @@ pub struct Forward {
     /// What is to become less: a scalar, with its graph.
     pub loss: Tensor,
     /// What else is to be known of the pass, f64 `[n]`: read together with the loss, so that the device is
-    /// waited for once. It may be computed [beside] the gradients.
+    /// waited for once. It may be computed [beside](crate::recording::beside) the gradients.
     pub also: Beside<Tensor>,
     /// The activations of the loss's own pass.
     pub taps: Taps,
