@@ -30,7 +30,7 @@ use pliant_core::{
     not_finite::FailedUpdate,
     precision::Precision,
     probe::{ProbeData, Transitions},
-    recording::{Made as _, beside},
+    recording::Made as _,
     seeds::Stream,
     state::{Checkpoint, StateDict},
 };
@@ -168,14 +168,10 @@ fn forward(
         learner.online.forward_training(&batch.s_tm1, dropout, Some(&mut taps))
     });
     let loss = cross_entropy(&outputs, &batch.a_tm1).mean(Kind::Float);
-    let outputs = outputs.detach();
-    let also = beside(device, 1, || {
-        no_grad(|| {
-            let is_right = outputs.argmax(1, false).eq_tensor(&batch.a_tm1);
-            is_right.to_kind(Kind::Double).mean(Kind::Double).reshape([1])
-        })
+    let also = no_grad(|| {
+        let is_right = outputs.argmax(1, false).eq_tensor(&batch.a_tm1);
+        is_right.to_kind(Kind::Double).mean(Kind::Double).reshape([1])
     });
-    let also = also.keeping([&outputs]);
     Forward { loss, also, taps }
 }
 

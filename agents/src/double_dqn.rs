@@ -200,12 +200,7 @@ fn forward(
         no_grad(|| double_q_target(head, &batch.r_t, &batch.discount_t, &value, &selector))
     });
     let losses = head.loss(&outputs, &batch.a_tm1, &target, td_loss);
-    let seen = outputs.detach();
-    let also = beside(device, 1, || no_grad(|| means(head, &seen, batch, &target)));
-    let also = match &target.outside {
-        None => also.keeping([&seen, &target.value]),
-        Some(outside) => also.keeping([&seen, &target.value, outside]),
-    };
+    let also = no_grad(|| means(head, &outputs.detach(), batch, &target));
     Forward { loss: losses.mean(Kind::Float), also, taps }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     not_finite::{BadTensor, NotFinite, Stage, learned},
     optimizer::Optimizer,
     probe::Transitions,
-    recording::{Beside, Made, Recorder, Signature},
+    recording::{Made, Recorder, Signature},
     state::{Checkpoint, StateDict},
 };
 
@@ -39,8 +39,8 @@ pub struct Forward {
     /// What is to become less: a scalar, with its graph.
     pub loss: Tensor,
     /// What else is to be known of the pass, f64 `[n]`: read together with the loss, so that the device is
-    /// waited for once. It may be computed [beside](crate::recording::beside) the gradients.
-    pub also: Beside<Tensor>,
+    /// waited for once.
+    pub also: Tensor,
     /// The activations of the loss's own pass.
     pub taps: Taps,
 }
@@ -125,7 +125,7 @@ impl Learner {
             let Forward { loss, also, taps } = forward(self, batch);
             meanwhile();
             let seen = UpdateBatch { observations, taps: &taps };
-            let pass = Passed::Forward { loss, also: also.join() };
+            let pass = Passed::Forward { loss, also };
             return self.make(pass, &seen, target_period_updates, interventions, clock, metrics);
         }
         let switched_off = Recorder::new(Device::Cpu, false);
@@ -155,7 +155,7 @@ impl Learner {
         let Forward { loss, also, taps } = forward;
         self.online.variables().zero_grad();
         loss.backward();
-        let numbers = numbers(&loss.detach(), &magnitude(&self.gradients()), &also.join(), &[]);
+        let numbers = numbers(&loss.detach(), &magnitude(&self.gradients()), &also, &[]);
         let gradients = self.online.variables().parameters().map(|(_, own)| own.grad()).collect();
         Derived { numbers, gradients, taps }
     }

@@ -2,11 +2,7 @@
 
 use pliant_torch_ext::graph::Graph;
 use pliant_torch_ext::places;
-pub use pliant_torch_ext::{
-    copy_without_waiting,
-    graph::{Beside, beside},
-    page_locked,
-};
+pub use pliant_torch_ext::{copy_without_waiting, graph::beside, page_locked};
 use tch::{Device, Tensor};
 
 use crate::{optimizer::Moments, variables::Variables};

@@ -13,7 +13,6 @@ use crate::{
     network::{Model, NetworkPlan, NetworkSpec, Taps},
     optimizer::Optimizer,
     probe::Transitions,
-    recording::beside,
     seeds::{Seeds, Stream},
     state::StateDict,
 };
@@ -107,7 +106,7 @@ fn forward(learner: &Learner, batch: &Transitions, draws: &mut Stream) -> Forwar
     let (online, mut taps) = (&learner.online, Taps::default());
     let outputs = online.forward_training(s_tm1, draws, Some(&mut taps));
     let loss = online.head().loss(&outputs, a_tm1, &bootstrap, TdLoss::Huber).mean(Kind::Float);
-    let also = beside(s_tm1.device(), 1, || Tensor::zeros([0], (Kind::Double, s_tm1.device())));
+    let also = Tensor::zeros([0], (Kind::Double, s_tm1.device()));
     Forward { loss, also, taps }
 }
 

@@ -11,7 +11,7 @@ use std::{
     ptr,
 };
 
-use tch::{Device, Tensor};
+use tch::Device;
 
 use crate::ffi::{self, check, taken};
 
@@ -83,7 +83,6 @@ impl Drop for Graph {
 pub struct Beside<T> {
     made: T,
     work: Option<*mut c_void>,
-    kept: Vec<Tensor>,
 }
 
 /// Does `work`. In a graph's recording it is written down as independent of all that comes before
@@ -91,7 +90,7 @@ pub struct Beside<T> {
 /// `lane`, 1 or 2, tells works apart that are to run beside each other too.
 pub fn beside<T>(device: Device, lane: i64, work: impl FnOnce() -> T) -> Beside<T> {
     let (Device::Cuda(index), true) = (device, IS_RECORDING.get()) else {
-        return Beside { made: work(), work: None, kept: Vec::new() };
+        return Beside { made: work(), work: None };
     };
     let mut handle = ptr::null_mut();
     // SAFETY: the place for the result is alive throughout.
@@ -100,20 +99,12 @@ pub fn beside<T>(device: Device, lane: i64, work: impl FnOnce() -> T) -> Beside<
     // SAFETY: begun above, not yet joined.
     check(unsafe { ffi::pliant_beside_end(handle) });
     match made {
-        Ok(made) => Beside { made, work: Some(handle), kept: Vec::new() },
+        Ok(made) => Beside { made, work: Some(handle) },
         Err(panic) => std::panic::resume_unwind(panic), // the recording is lost, and so is the handle
     }
 }
 
 impl<T> Beside<T> {
-    /// Keeps tensors that the work reads from being dropped until it is joined: their memory would be given to what
-    /// is done meanwhile.
-    #[must_use]
-    pub fn keeping<const N: usize>(mut self, read: [&Tensor; N]) -> Self {
-        self.kept.extend(read.map(Tensor::shallow_clone));
-        self
-    }
-
     /// What came of it, for what is done from here on.
     pub fn join(self) -> T {
         if let Some(handle) = self.work {
