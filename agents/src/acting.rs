@@ -142,10 +142,9 @@ impl Greedy {
         let place = self.place.get_or_insert_with(|| Place::like(&stacks.observations(), device));
         place.put_bytes(stacks.bytes());
         let there = place.there();
-        let signature = self
-            .passes
-            .signature(|| Signature::default().variables(network.variables()).tensors([there]));
-        self.passes.run(signature, || no_grad(|| network.q_values(there)))
+        let of =
+            |network: &&Model| Signature::default().variables(network.variables()).tensors([there]);
+        self.passes.run(network, of, |network| no_grad(|| network.q_values(there)))
     }
 }
 

@@ -15,6 +15,7 @@ use pliant_core::{
     clock::{Clock, crossings},
     envs::vector::Batch,
     error::{Error, Result},
+    gpu::{Lane, beside},
     head::{Head, Target, TdLoss, select_action},
     intervention::Interventions,
     learner::{Forward, Learner, Losses, Training},
@@ -23,7 +24,6 @@ use pliant_core::{
     not_finite::FailedUpdate,
     precision::Precision,
     probe::{ProbeData, Transitions},
-    recording::beside,
     schedule::LinearSchedule,
     seeds::Stream,
     state::{Checkpoint, StateDict},
@@ -33,7 +33,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 use crate::{
     acting::{FrameStacks, Greedy, epsilon_greedy},
     attempt::{Attempt, Changed, Failing},
-    replay::{Replay, Staging},
+    replay::{Drawn, Replay, Staging},
     td::double_q_target,
 };
 
@@ -112,16 +112,19 @@ impl DoubleDqn {
         interventions: &mut Interventions,
         metrics: &mut Metrics,
     ) -> Result<()> {
-        let batch_size = self.config.batch_size as usize;
-        let drawn_from = self.sampling.clone();
-        let batch = match &mut self.staging {
-            Some(staging) => staging.sample(&self.replay, &mut self.sampling),
-            None => self.replay.sample(batch_size, &mut self.sampling),
+        let Self { staging, replay, sampling, .. } = self;
+        let drawn = match staging {
+            Some(staging) => staging.sample(replay, sampling),
+            None => {
+                let before = sampling.clone();
+                let batch = replay.sample(self.config.batch_size as usize, sampling);
+                batch.map(|batch| Drawn { batch, before })
+            }
         };
-        let Some(batch) = batch else { return Ok(()) };
+        let Some(Drawn { batch, before }) = drawn else { return Ok(()) };
         let made = self.attempt_or_skip(batch, clock, interventions, metrics);
         if let Err(Error::NotFinite(_)) = made {
-            self.sampling = drawn_from; // whoever goes on from here draws the same
+            self.sampling = before; // whoever goes on from here draws the same
             if let Some(staging) = &mut self.staging {
                 staging.drop_next();
             }
@@ -191,11 +194,19 @@ fn forward(
     let outputs_t = |network: &Model| {
         precision.compute(device, || no_grad(|| network.forward(&batch.s_t, None)))
     };
-    let value = beside(device, 1, || outputs_t(target));
-    let selector = beside(device, 2, || outputs_t(online));
-    let outputs = precision
-        .compute(device, || online.forward_training(&batch.s_tm1, dropout, Some(&mut taps)));
-    let (value, selector) = (value.join(), selector.join());
+    let value = beside(device, Lane::First, || outputs_t(target));
+    let mut train = || {
+        precision
+            .compute(device, || online.forward_training(&batch.s_tm1, dropout, Some(&mut taps)))
+    };
+    let (selector, outputs) = if online.variables().has_buffers() {
+        (outputs_t(online), train()) // which may change what the other one reads
+    } else {
+        let selector = beside(device, Lane::Second, || outputs_t(online));
+        let outputs = train();
+        (selector.join(), outputs)
+    };
+    let value = value.join();
     let target = precision.compute(device, || {
         no_grad(|| double_q_target(head, &batch.r_t, &batch.discount_t, &value, &selector))
     });
@@ -293,6 +304,7 @@ impl Agent for DoubleDqn {
         metrics: &mut Metrics,
     ) -> Result<()> {
         let batch = batch.to_device(self.learner.online.device());
+        self.is_followed = false;
         self.attempt(&batch, clock, interventions, metrics).map(|_| ())
     }
 

@@ -1,6 +1,6 @@
 //! A place on a device for values that come from main memory again and again.
 
-use pliant_core::recording::{copy_without_waiting, page_locked};
+use pliant_core::gpu::{copy_without_waiting, page_locked};
 use tch::{Device, Kind, Tensor};
 
 /// A tensor on a GPU that is filled anew each time, through page-locked memory, so that nobody waits for it.
@@ -13,7 +13,7 @@ impl Place {
     /// Room on this device for tensors like `values`, which must lie in main memory.
     pub fn like(values: &Tensor, device: Device) -> Self {
         let host = if device.is_cuda() { page_locked(values) } else { values.copy() };
-        Self { host, there: values.to_device(device).copy() }
+        Self { host, there: values.empty_like().to_device(device) }
     }
 
     /// Where they come to lie.

@@ -19,7 +19,7 @@ use pliant_core::{
 };
 use rand::Rng;
 use ring::Ring;
-pub use staging::Staging;
+pub use staging::{Drawn, Staging};
 use tch::{Device, Tensor};
 
 /// The latest transitions of several environments.

@@ -207,9 +207,11 @@ impl Interventions {
         parts.any(|part| part.intervention.is_risky(update, ends_in_target_update))
     }
 
-    /// True if all of them leave loss and gradients alone: see [`Intervention::leaves_gradients`].
-    pub(crate) fn leave_gradients(&self) -> bool {
-        self.parts.iter().all(|part| part.intervention.leaves_gradients())
+    /// Those that do not leave loss and gradients alone (see [`Intervention::leaves_gradients`]), by the labels
+    /// they have in messages.
+    pub fn with_gradients(&self) -> impl Iterator<Item = &str> {
+        let parts = self.parts.iter().filter(|part| !part.intervention.leaves_gradients());
+        parts.map(|part| part.label.as_str())
     }
 
     /// From now on it is looked for numbers that are not finite after the backward pass, after every hook and

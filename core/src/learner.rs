@@ -82,7 +82,7 @@ impl Learner {
     pub fn set_recording(&mut self, is_on: bool) {
         let device = self.online.device();
         self.passes = Recorder::new(device, is_on);
-        self.steps = Recorder::new(device, is_on && self.optimizer.is_recordable());
+        self.steps = Recorder::new(device, is_on);
     }
 
     /// True if pass and step of the latest update came from recordings.
@@ -121,7 +121,7 @@ impl Learner {
         metrics: &mut Metrics,
     ) -> Result<Losses> {
         let (Training { forward, meanwhile }, observations) = (training, &batch.s_tm1);
-        if !(self.passes.is_on() && interventions.leave_gradients()) {
+        if !self.passes.is_on() || interventions.with_gradients().next().is_some() {
             let Forward { loss, also, taps } = forward(self, batch);
             meanwhile();
             let seen = UpdateBatch { observations, taps: &taps };
@@ -130,8 +130,11 @@ impl Learner {
         }
         let switched_off = Recorder::new(Device::Cpu, false);
         let mut passes = std::mem::replace(&mut self.passes, switched_off);
-        let signature = passes.signature(|| self.signature(batch));
-        let derived = passes.run(signature, || self.derive(forward(self, batch)));
+        let of = |learner: &&mut Self| learner.signature(batch);
+        let derived = passes.run(&mut *self, of, |learner| {
+            let passed = forward(learner, batch);
+            learner.derive(passed)
+        });
         self.passes = passes;
         self.put_gradients(&derived.gradients);
         meanwhile();
@@ -275,11 +278,15 @@ impl Learner {
     fn step(&mut self) {
         let Self { online, optimizer, steps, .. } = self;
         let variables = online.variables();
-        let signature = steps.signature(|| {
-            let signature = Signature::default().number(optimizer.learning_rate());
+        if !optimizer.is_recordable() {
+            return optimizer.step(variables);
+        }
+        let of = |optimizer: &&mut Box<dyn Optimizer>| {
+            let signature = Signature::default().thing(optimizer.as_ref());
+            let signature = signature.number(optimizer.learning_rate());
             signature.with_gradients(variables).moments(optimizer.moments())
-        });
-        steps.run(signature, || optimizer.step(variables));
+        };
+        steps.run(optimizer, of, |optimizer| optimizer.step(variables));
     }
 
     fn gradients(&self) -> Vec<Tensor> {

@@ -8,6 +8,7 @@ pub mod agent;
 pub mod clock;
 pub mod conformance;
 pub mod error;
+pub mod gpu;
 pub mod guide;
 pub mod head;
 pub mod intervention;

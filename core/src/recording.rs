@@ -1,8 +1,9 @@
 //! Work of a GPU that is the same at each update: written down once, then launched at once.
 
-use pliant_torch_ext::graph::Graph;
-use pliant_torch_ext::places;
-pub use pliant_torch_ext::{copy_without_waiting, graph::beside, page_locked};
+use pliant_torch_ext::{
+    graph::{self, Graph},
+    places,
+};
 use tch::{Device, Tensor};
 
 use crate::{optimizer::Moments, variables::Variables};
@@ -24,6 +25,13 @@ impl Signature {
     #[must_use]
     pub fn number(mut self, number: f64) -> Self {
         self.0.push(number.to_bits());
+        self
+    }
+
+    /// A thing whose settings are built in: another one lies elsewhere.
+    #[must_use]
+    pub fn thing<T: ?Sized>(mut self, thing: &T) -> Self {
+        self.0.push(std::ptr::from_ref(thing).addr() as u64);
         self
     }
 
@@ -128,29 +136,43 @@ impl<T: Made> Recorder<T> {
         *self = Self::new(self.device, false);
     }
 
-    /// The signature of the coming work, where it is needed.
-    pub fn signature(&self, of: impl FnOnce() -> Signature) -> Option<Signature> {
-        (self.is_on && self.device.is_cuda()).then(of)
-    }
-
-    /// Does `work`, which is the same whenever its [signature](Self::signature) is. What it made of earlier times may
-    /// be overwritten. Where it cannot be recorded it is done as it comes, now and ever after.
-    pub fn run(&mut self, signature: Option<Signature>, mut work: impl FnMut() -> T) -> T {
-        let Some(signature) = signature.filter(|_| self.is_on) else { return work() };
+    /// Does `work` on a subject. It must be the same whenever the signature `of` the subject is, and do nothing that
+    /// a launch would not do again but change values in tensors: work that leaves its subject with another
+    /// signature (an optimiser's first step makes its moments) is done as it comes and not recorded. What was made
+    /// of earlier times may be overwritten. Where nothing can be recorded all is done as it comes, now and ever after.
+    pub fn run<S>(
+        &mut self,
+        mut subject: S,
+        of: impl Fn(&S) -> Signature,
+        mut work: impl FnMut(&mut S) -> T,
+    ) -> T {
         let device = self.device;
-        let known = self.know(signature);
-        if known.recorded.is_none() && known.times >= SAME_BEFORE {
-            match Graph::record(device, &mut work) {
+        if !self.is_on || !device.is_cuda() || graph::has_failed() {
+            return work(&mut subject);
+        }
+        let signature = of(&subject);
+        let known = self.know(signature.clone());
+        if known.recorded.is_none() {
+            if known.times < SAME_BEFORE {
+                known.times += 1;
+                let made = work(&mut subject);
+                if of(&subject) != signature {
+                    known.times = 0;
+                }
+                return made;
+            }
+            match Graph::record(device, || work(&mut subject)) {
                 Ok(recorded) => known.recorded = Some(recorded),
                 Err(error) => {
-                    tracing::warn!("not recorded as a CUDA graph, which is slower: {error}");
+                    tracing::warn!(
+                        "nothing is recorded as a CUDA graph from here on, which is slower: {error}"
+                    );
                     self.switch_off();
-                    return work();
+                    return work(&mut subject);
                 }
             }
         }
-        known.times += 1;
-        let Some((graph, made)) = &mut known.recorded else { return work() };
+        let (graph, made) = known.recorded.as_mut().expect("recorded before or just now");
         graph.launch();
         made.share()
     }
@@ -229,9 +251,38 @@ mod tests {
         let mut recorder = Recorder::new(Device::Cpu, true);
         let mut times = 0;
         for _ in 0..3 * SAME_BEFORE {
-            let signature = recorder.signature(|| panic!("nobody asks"));
-            recorder.run(signature, || times += 1);
+            recorder.run((), |()| panic!("nobody asks"), |()| times += 1);
         }
         assert_eq!(times, 3 * SAME_BEFORE);
+    }
+
+    /// Nothing is recorded here, so that no GPU is needed.
+    #[test]
+    fn work_that_changes_its_own_signature_is_not_what_is_recorded() {
+        let mut recorder = Recorder::new(Device::Cuda(0), true);
+        let of = |step: &(&mut f64, f64)| Signature::default().number(*step.0);
+        let (mut value, mut done) = (0.0, 0);
+        for round in 0..10 * SAME_BEFORE {
+            // Of every three: one that changes 0 to 1, and two that leave 1 as it is. Then all begins again.
+            let to = if round % 3 == 2 { 0.0 } else { 1.0 };
+            if round % 3 == 2 {
+                value = 0.0;
+                continue;
+            }
+            if recorder.known.iter().any(|known| known.times == SAME_BEFORE) {
+                break; // the next would be recorded
+            }
+            recorder.run((&mut value, to), of, |(value, to)| {
+                **value = *to;
+                done += 1;
+            });
+        }
+        let times = |number: f64| {
+            let known =
+                recorder.known.iter().find(|k| k.signature == Signature::default().number(number));
+            known.expect("seen").times
+        };
+        assert_eq!((times(0.0), times(1.0)), (0, SAME_BEFORE));
+        assert_eq!(done, 2 * SAME_BEFORE);
     }
 }

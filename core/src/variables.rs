@@ -33,6 +33,11 @@ impl Variables {
         self.iter().filter(|(_, tensor)| tensor.requires_grad())
     }
 
+    /// True if a training pass may change something: running statistics, say.
+    pub fn has_buffers(&self) -> bool {
+        self.iter().any(|(_, tensor)| !tensor.requires_grad())
+    }
+
     /// Names and tensors of the parameters that the last backward pass reached.
     pub fn with_gradients(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.parameters().filter(|(_, tensor)| tensor.grad().defined())

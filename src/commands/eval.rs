@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pliant_core::{error::Result, registry::Plugins, seeds::Seeds, state::Checkpoint};
 use serde_json::{Value, json};
 
-use super::{resume::stored_config, scores};
+use super::{resume::config_to_measure, scores};
 use crate::{
     checkpoint::{self, Loaded},
     cli::EvalArgs,
@@ -22,7 +22,7 @@ use crate::{
 pub fn run(args: &EvalArgs, plugins: &Plugins) -> Outcome {
     let directory = RunDirectory::open(&args.run)?;
     let film = args.video.as_deref().map(FilmFile::create).transpose().map_err(Failure::Input)?;
-    let config = stored_config(&directory, options(args), plugins)?;
+    let config = config_to_measure(&directory, options(args), plugins)?;
     let loaded = newest(&directory)?;
     let mut experiment = experiment::build(config, plugins)?;
     check_unit(args, experiment.factory.spec().continuing)?;

@@ -25,7 +25,7 @@ use pliant_core::{
 use pliant_envs::env::KnownStates;
 use report::Report;
 
-use super::resume::stored_config;
+use super::resume::config_to_measure;
 use crate::{
     checkpoint::{self, Loaded},
     cli::ProbeArgs,
@@ -81,7 +81,7 @@ fn config(args: &ProbeArgs, directory: &RunDirectory, plugins: &Plugins) -> Outc
         options.set = vec!["probes=[]".to_owned()];
         options.probe.clone_from(&args.probe);
     }
-    let config = stored_config(directory, options, plugins)?;
+    let config = config_to_measure(directory, options, plugins)?;
     if config.probes.is_empty() {
         let text = "there is no probe to measure with: the run has none, add --probe KIND";
         return Err(Failure::Input(text.to_owned()));

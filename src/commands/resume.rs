@@ -2,8 +2,10 @@
 
 use pliant_core::{
     clock::Clock,
+    precision::Precision,
     registry::{Library, Plugins},
 };
+use tch::Device;
 
 use super::{
     session::{self, From},
@@ -13,7 +15,7 @@ use crate::{
     checkpoint::{self, Newest},
     cli::ResumeArgs,
     config::{self, Config, Options},
-    experiment,
+    device, experiment,
     failure::{Failure, Outcome},
     run_dir::{RunDirectory, State},
 };
@@ -170,6 +172,21 @@ pub fn stored_config(
         let libraries = directory.provenance().unwrap_or_default().plugins;
         Failure::Input(error + &missing_libraries(&libraries, plugins))
     })
+}
+
+/// The same for a run that is measured and does not learn: what is for GPUs alone is done in f32 on a CPU.
+pub fn config_to_measure(
+    directory: &RunDirectory,
+    options: Options,
+    plugins: &Plugins,
+) -> Outcome<Config> {
+    let mut config = stored_config(directory, options, plugins)?;
+    let is_on_cpu = device::choose(&config.run.device) == Ok(Device::Cpu);
+    if config.run.precision == Precision::Tf32 && is_on_cpu {
+        tell!("warning: the run computes in tf32, which is for GPUs; here it is measured in f32");
+        config.run.precision = Precision::F32;
+    }
+    Ok(config)
 }
 
 /// What to add to an error about a run's configuration: the libraries it was made with and whose kinds

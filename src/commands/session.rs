@@ -77,6 +77,7 @@ pub fn run(
     let (config, provenance) = (experiment.config.clone(), provenance(&experiment));
     let evaluation_data = experiment.factory.evaluation_data();
     warnings::tell_of_idleness(&experiment);
+    warnings::tell_of_eager_updates(&experiment);
     if experiment.device != Device::Cpu && experiment.replay_in_main_memory() > 0 {
         tell!("the replay is in main memory, its batches travel to the device");
     }

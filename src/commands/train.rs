@@ -33,6 +33,7 @@ pub fn run(args: &TrainArgs, plugins: &Plugins) -> Outcome {
     }
     if args.dry_run {
         warnings::tell_of_idleness(&experiment);
+        warnings::tell_of_eager_updates(&experiment);
         describe(&experiment);
         return Ok(());
     }

@@ -9,6 +9,28 @@ pub fn tell_of_idleness(experiment: &Experiment) {
     idleness(experiment).iter().for_each(|what| tell!("warning: {what}"));
 }
 
+/// Says what keeps updates on a GPU from being as fast as they can be.
+pub fn tell_of_eager_updates(experiment: &Experiment) {
+    let learner = experiment.agent.learner();
+    if experiment.config.run.cuda_graphs && learner.online.device().is_cuda() {
+        eager_updates(experiment).iter().for_each(|what| tell!("note: {what}"));
+    }
+}
+
+/// What keeps updates from being recorded as CUDA graphs, where there is a GPU.
+fn eager_updates(experiment: &Experiment) -> Option<String> {
+    let mut reasons: Vec<String> =
+        experiment.interventions.with_gradients().map(str::to_owned).collect();
+    let optimizer = &experiment.agent.learner().optimizer;
+    if !optimizer.is_recordable() {
+        reasons.push(format!("the optimizer `{}`", optimizer.kind()));
+    }
+    (!reasons.is_empty()).then(|| {
+        let by = reasons.join(", ");
+        format!("updates are computed operation by operation, slower than as CUDA graphs, because of {by}")
+    })
+}
+
 /// Says that threads have no core, before they take their time over anything.
 pub fn tell_of_threads(run: &RunSection) {
     idle_threads(run).iter().for_each(|what| tell!("warning: {what}"));
@@ -60,4 +82,23 @@ pub fn idleness(experiment: &Experiment) -> Vec<String> {
         format!("{label} will do nothing: {first}, and `run.budget_frames` allows at most {updates} updates")
     });
     probes.chain(once).chain(interventions).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fakes;
+
+    #[test]
+    fn what_is_computed_operation_by_operation_is_told_with_its_reasons() {
+        let said = |set: &[&str]| eager_updates(&fakes::experiment(set));
+        assert_eq!(said(&[]), None);
+        let both = said(&[
+            "interventions=[{kind=\"l2_init\"},{kind=\"layer_norm\"}]",
+            "agent.optimizer.kind=kron",
+        ]);
+        let both = both.expect("two reasons");
+        assert!(both.contains("intervention `l2_init`") && both.contains("`kron`"), "{both}");
+        assert!(!both.contains("layer_norm"), "{both}");
+    }
 }

@@ -78,3 +78,25 @@ fn without_episodes_neither_frames_nor_episodes_can_be_asked_for() {
     let result = evaluated(folder.path(), &[]);
     assert_eq!((&result["agent_steps"], &result["episodes"]), (&200.into(), &Value::Null));
 }
+
+#[test]
+fn a_run_that_computed_as_only_gpus_do_is_evaluated_and_probed_on_a_cpu() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    succeeds(folder.path(), &short_mnist("run", &["--set", "run.budget_frames=400"]));
+    let expected = evaluated(folder.path(), &["--device", "cpu"]);
+    let path = folder.path().join("run/config.toml");
+    let config = std::fs::read_to_string(&path).expect("written");
+    let changed = config.replace("precision = \"f32\"", "precision = \"tf32\"");
+    assert_ne!(config, changed);
+    std::fs::write(&path, changed).expect("a file");
+    assert_eq!(evaluated(folder.path(), &["--device", "cpu"]), expected);
+    let probed = ["probe", "run", "--device", "cpu", "--probe", "norms"];
+    for args in [&["eval", "run", "--device", "cpu"][..], &probed] {
+        let ran = pliant(folder.path(), args);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        assert!(ran.err.contains("tf32") && ran.err.contains("f32"), "{}", ran.err);
+    }
+    let resumed = pliant(folder.path(), &["resume", "run", "--device", "cpu"]);
+    assert_eq!(resumed.code, Some(2), "{}", resumed.err);
+    assert!(resumed.err.contains("expected f32 or bf16"), "{}", resumed.err);
+}

@@ -182,6 +182,7 @@ fn a_panic_inside_a_plugin_fails_the_run_and_names_the_kind() {
     let cases = [
         ("--with", "after_backward", "interventions[0]: intervention `faulty`: panicked: "),
         ("--with", "activation", "interventions[0]: intervention `faulty`: panicked: "),
+        ("--with", "eager_activation", "interventions[0]: intervention `faulty`: panicked: "),
         ("--with", "network", "interventions[0]: intervention `faulty`: panicked: "),
         ("--with", "save", "interventions: 0_faulty: saving panicked: "),
         ("--probe", "measure", "probes[0]: probe `faulty`: panicked: "),
@@ -190,7 +191,11 @@ fn a_panic_inside_a_plugin_fails_the_run_and_names_the_kind() {
     for (option, place, label) in cases {
         let kind = format!("faulty:at={place}");
         let ran = faulty(folder.path(), "", &short_mnist(place, &[option, &kind]));
-        let said = if place == "network" { String::new() } else { format!("faulty at {place}") };
+        let said = match place {
+            "network" => String::new(),
+            "eager_activation" => "faulty at activation".to_owned(),
+            _ => format!("faulty at {place}"),
+        };
         let message = label.to_owned() + &said;
         assert_eq!(ran.code, Some(1), "{place}: {}{}", ran.out, ran.err);
         assert!(ran.err.contains(&message), "{place}: {}", ran.err);

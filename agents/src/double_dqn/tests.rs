@@ -121,18 +121,18 @@ fn agent_with(
     num_envs: usize,
     root: u64,
 ) -> DoubleDqn {
-    let place = Place { device: Device::Cpu, cuda_graphs: true };
-    agent_at(place, plan, precision, config, num_envs, root)
+    let computing = Computing { device: Device::Cpu, cuda_graphs: true };
+    agent_at(computing, plan, precision, config, num_envs, root)
 }
 
-/// Where an agent computes.
-struct Place {
+/// Where and how an agent computes.
+struct Computing {
     device: Device,
     cuda_graphs: bool,
 }
 
 fn agent_at(
-    Place { device, cuda_graphs }: Place,
+    Computing { device, cuda_graphs }: Computing,
     plan: NetworkPlan,
     precision: Precision,
     config: DoubleDqnConfig,
@@ -173,17 +173,21 @@ impl Run {
     }
 
     fn step(&mut self) {
+        self.try_step().expect("losses stay finite");
+    }
+
+    /// If learning fails nothing is played.
+    fn try_step(&mut self) -> Result<()> {
         let actions = self.agent.act(&self.clock);
         let mut metrics = Metrics::default();
-        self.agent
-            .learn(&mut self.clock, &mut self.interventions, &mut metrics)
-            .expect("losses stay finite");
+        self.agent.learn(&mut self.clock, &mut self.interventions, &mut metrics)?;
         let last = Step { terminated: true, frames: 4, ..Step::default() };
         let batch = self.task.step(&actions, last);
         self.agent.observe(&actions, &batch);
         self.clock.agent_steps += actions.len() as u64;
         self.clock.frames += 4 * actions.len() as u64;
         self.actions.push(actions);
+        Ok(())
     }
 
     fn run(&mut self, steps: usize) {

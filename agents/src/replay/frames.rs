@@ -5,7 +5,7 @@ use std::{cell::RefCell, io::Write, ops::Range};
 use pliant_core::{
     envs::env::FrameShape,
     error::{Error, Result},
-    recording::page_locked,
+    gpu::page_locked,
 };
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};

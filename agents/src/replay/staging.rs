@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use pliant_core::{
     envs::env::FrameShape,
+    gpu::{copy_without_waiting, page_locked},
     probe::Transitions,
-    recording::{Made as _, Recorder, Signature, copy_without_waiting, page_locked},
+    recording::{Made as _, Recorder, Signature},
     seeds::Stream,
 };
 use tch::{Device, Kind, Tensor};
@@ -15,31 +16,41 @@ use super::{Begin, Replay};
 /// Two places for batches of one size on a device, which take turns, so that one can be brought while the device
 /// computes on the other. It can be told once what to do with each.
 pub struct Staging {
-    places: [Place; 2],
+    places: [Berth; 2],
     turn: usize,
-    /// The batch of the next turn has been brought.
-    has_next: bool,
+    /// If the batch of the next turn has been brought: the stream from before it was drawn.
+    next: Option<Stream>,
+}
+
+/// A batch that was drawn.
+#[derive(Debug)]
+pub struct Drawn {
+    /// The batch.
+    pub batch: Transitions,
+    /// The stream from before it was drawn.
+    pub before: Stream,
 }
 
 impl Staging {
     /// Room for batches of `size` transitions of this replay on a device. `is_recorded`: what the device does for
     /// each may be recorded.
     pub fn new(replay: &Replay, size: usize, device: Device, is_recorded: bool) -> Self {
-        let places = [(); 2].map(|()| Place::new(replay, size, device, is_recorded));
-        Self { places, turn: 0, has_next: false }
+        let places = [(); 2].map(|()| Berth::new(replay, size, device, is_recorded));
+        Self { places, turn: 0, next: None }
     }
 
     /// Draws the transitions that [`Replay::sample`] would draw and puts them here, unless that
     /// [was done](Self::bring_next); `None` while there are none. On a GPU nobody waits for it; something that is
     /// computed from the batch must have been read before the next but one is drawn.
-    pub fn sample(&mut self, replay: &Replay, stream: &mut Stream) -> Option<Transitions> {
-        if !self.has_next && replay.is_empty() {
+    pub fn sample(&mut self, replay: &Replay, stream: &mut Stream) -> Option<Drawn> {
+        if self.next.is_none() && replay.is_empty() {
             return None;
         }
         self.bring_next(replay, stream);
+        let before = self.next.take()?;
         let batch = self.places[self.turn].batch.share();
-        (self.turn, self.has_next) = (1 - self.turn, false);
-        Some(batch)
+        self.turn = 1 - self.turn;
+        Some(Drawn { batch, before })
     }
 
     /// Draws the next batch and brings it, if that is not done; the replay may not change until it is asked for.
@@ -47,21 +58,21 @@ impl Staging {
     /// # Panics
     /// If the replay is empty.
     pub fn bring_next(&mut self, replay: &Replay, stream: &mut Stream) {
-        if !self.has_next {
+        if self.next.is_none() {
+            self.next = Some(stream.clone());
             self.places[self.turn].fill(replay, stream);
-            self.has_next = true;
         }
     }
 
     /// The next batch is to be drawn anew.
     pub fn drop_next(&mut self) {
-        self.has_next = false;
+        self.next = None;
     }
 }
 
 /// A place for batches of one size on a device. What is drawn is gathered in page-locked memory and travels in
 /// one piece; where the replay's frames lie on the device these are only their rows, and stacks are made there.
-struct Place {
+struct Berth {
     size: usize,
     /// What is written here travels; u8, as long as `packed`.
     host: Tensor,
@@ -102,7 +113,7 @@ impl Parts {
     }
 }
 
-impl Place {
+impl Berth {
     fn new(replay: &Replay, size: usize, device: Device, is_recorded: bool) -> Self {
         let FrameShape { channels, height, width } = replay.shape.frame;
         let stack = replay.shape.stack;
@@ -143,9 +154,8 @@ impl Place {
         if let Some(rows) = &self.rows {
             let frames = replay.frames.whole();
             let Transitions { s_tm1, s_t, .. } = &self.batch;
-            let signature =
-                self.stacks.signature(|| Signature::default().tensors([frames, s_tm1, s_t]));
-            self.stacks.run(signature, || {
+            let of = |_: &()| Signature::default().tensors([frames, s_tm1, s_t]);
+            self.stacks.run((), of, |()| {
                 for (stacks, rows) in [s_tm1, s_t].into_iter().zip(rows) {
                     let out = stacks.view([-1, frames.size()[1]]);
                     let _ = frames.index_select_out(&out, 0, rows);

@@ -113,6 +113,19 @@ fn forward(learner: &Learner, batch: &Transitions, draws: &mut Stream) -> Forwar
 /// All numbers of a learner, by name, as bits.
 pub type Bits = Vec<(String, Vec<u32>)>;
 
+/// The mean distance of two numbers in the same place, in f32; `None` if the tensors are not the same ones.
+pub fn mean_distance(one: &Bits, other: &Bits) -> Option<f64> {
+    let shapes =
+        |bits: &Bits| bits.iter().map(|(name, of)| (name.clone(), of.len())).collect::<Vec<_>>();
+    let numbers = |bits: &Bits| {
+        let all = bits.iter().flat_map(|(_, of)| of);
+        all.map(|bits| f64::from(f32::from_bits(*bits))).collect::<Vec<_>>()
+    };
+    let (ours, theirs) = (numbers(one), numbers(other));
+    let sum: f64 = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).sum();
+    (shapes(one) == shapes(other)).then_some(sum / ours.len().max(1) as f64)
+}
+
 impl Trial {
     /// An error if the interventions do not go together or with the network.
     pub(super) fn new(

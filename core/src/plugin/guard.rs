@@ -128,6 +128,13 @@ impl Intervention for Guarded<dyn Intervention> {
         })
     }
 
+    fn leaves_gradients(&self) -> bool {
+        panic_text(|| self.part.leaves_gradients()).unwrap_or_else(|text| {
+            put(&self.pending, text);
+            false
+        })
+    }
+
     fn extra_loss(&mut self, learner: &Learner, hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
         self.tell()?; // of the forward pass that this loss is of
         attempt(|| self.part.extra_loss(learner, hook))
@@ -138,6 +145,7 @@ impl Intervention for Guarded<dyn Intervention> {
     }
 
     fn before_step(&mut self, learner: &mut Learner, hook: &mut Hook<'_>) -> Result<()> {
+        self.tell()?; // of a forward pass that was recorded
         attempt(|| self.part.before_step(learner, hook))
     }
 
@@ -276,6 +284,38 @@ mod tests {
         fn drop(&mut self) {
             panic!("no end")
         }
+    }
+
+    /// Says of itself what is not the default.
+    struct Outspoken;
+
+    impl Intervention for Outspoken {
+        fn first_update(&self, _target_period_updates: u64) -> Option<u64> {
+            None
+        }
+
+        fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
+            false
+        }
+
+        fn leaves_gradients(&self) -> bool {
+            true
+        }
+    }
+
+    impl Checkpoint for Outspoken {
+        fn save(&self, _state: &mut StateDict) {}
+
+        fn load(&mut self, _state: &StateDict) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_an_intervention_says_of_itself_is_heard() {
+        let guarded = intervention(Box::new(Outspoken));
+        assert_eq!(guarded.first_update(1), None);
+        assert!(!guarded.is_risky(1, true) && guarded.leaves_gradients());
     }
 
     #[test]

@@ -62,17 +62,33 @@ c10::Stream side_stream(c10::DeviceIndex device, int number) {
 
 // A graph, in room that is more than enough for one (it takes less than 200 bytes).
 struct Graph {
-    explicit Graph(c10::DeviceIndex index)
-        : before(c10::Stream::DEFAULT, c10::Device(c10::DeviceType::CUDA, index)) {
-        methods().construct(room, false);
-    }
+    Graph() { methods().construct(room, false); }
     Graph(const Graph&) = delete;
     Graph& operator=(const Graph&) = delete;
     ~Graph() { methods().destroy(room); }
 
-    // What was torch's stream before the recording.
-    c10::Stream before;
     alignas(std::max_align_t) unsigned char room[2048] = {};
+};
+
+// Torch's device and stream of this thread, while another stream is written down: a graph is of those that are
+// the current ones.
+struct Redirection {
+    Redirection(const VirtualGuardImpl& impl, const c10::Stream& stream)
+        : device(impl.exchangeDevice(stream.device())), stream(impl.exchangeStream(stream)) {}
+
+    void undo(const VirtualGuardImpl& impl) const {
+        impl.exchangeStream(stream);
+        impl.setDevice(device);
+    }
+
+    c10::Device device;
+    c10::Stream stream;
+};
+
+// A graph that is being written down.
+struct Recording {
+    Graph* graph;
+    Redirection redirection;
 };
 
 // Work on a side stream.
@@ -94,35 +110,39 @@ void wait_for(const c10::Stream& awaited, const c10::Stream& waiting) {
 
 extern "C" {
 
-// From here on what this thread launches is written down rather than done, until pliant_graph_end.
+// From here on what this thread launches is written down rather than done, until pliant_graph_end. A graph for
+// which this fails is not freed: libtorch's allocator may hold on to it.
 char* pliant_graph_begin(int64_t device, void** result) {
     return pliant::guarded([&] {
         const VirtualGuardImpl impl(c10::DeviceType::CUDA);
         const c10::Device where = cuda(device);
+        methods();
         impl.synchronizeDevice(where.index());
-        auto graph = std::make_unique<Graph>(where.index());
-        graph->before = impl.exchangeStream(side_stream(where.index(), 0));
+        const Redirection redirection(impl, side_stream(where.index(), 0));
         try {
-            methods().begin(graph->room, {0, 0}, kThreadLocal);
+            auto recording = std::make_unique<Recording>(Recording{new Graph, redirection});
+            methods().begin(recording->graph->room, {0, 0}, kThreadLocal);
+            *result = recording.release();
         } catch (...) {
-            impl.exchangeStream(graph->before);
+            redirection.undo(impl);
             throw;
         }
-        *result = graph.release();
     });
 }
 
-char* pliant_graph_end(void* handle) {
+// Ends that and gives the graph, unless it cannot be: then it is not freed.
+char* pliant_graph_end(void* handle, void** result) {
     return pliant::guarded([&] {
-        Graph& graph = *static_cast<Graph*>(handle);
+        const std::unique_ptr<Recording> recording(static_cast<Recording*>(handle));
         const VirtualGuardImpl impl(c10::DeviceType::CUDA);
         try {
-            methods().end(graph.room);
+            methods().end(recording->graph->room);
         } catch (...) {
-            impl.exchangeStream(graph.before);
+            recording->redirection.undo(impl);
             throw;
         }
-        impl.exchangeStream(graph.before);
+        recording->redirection.undo(impl);
+        *result = recording->graph;
     });
 }
 

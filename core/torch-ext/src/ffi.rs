@@ -21,7 +21,7 @@ unsafe extern "C" {
     ) -> *mut c_char;
     pub fn pliant_copy_without_waiting(to: Handle, from: Handle) -> *mut c_char;
     pub fn pliant_graph_begin(device: i64, result: *mut *mut c_void) -> *mut c_char;
-    pub fn pliant_graph_end(graph: *mut c_void) -> *mut c_char;
+    pub fn pliant_graph_end(recording: *mut c_void, result: *mut *mut c_void) -> *mut c_char;
     pub fn pliant_graph_launch(graph: *mut c_void) -> *mut c_char;
     pub fn pliant_graph_free(graph: *mut c_void) -> *mut c_char;
     pub fn pliant_beside_begin(device: i64, number: i64, result: *mut *mut c_void) -> *mut c_char;

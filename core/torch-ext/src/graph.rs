@@ -9,6 +9,7 @@ use std::{
     ffi::{c_char, c_void},
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use tch::Device;
@@ -17,6 +18,14 @@ use crate::ffi::{self, check, taken};
 
 thread_local! {
     static IS_RECORDING: Cell<bool> = const { Cell::new(false) };
+}
+
+static HAS_FAILED: AtomicBool = AtomicBool::new(false);
+
+/// True if a recording has failed in this process. What libtorch prepared for it cannot be undone, so that
+/// [`Graph::record`] refuses to begin another.
+pub fn has_failed() -> bool {
+    HAS_FAILED.load(Ordering::Relaxed)
 }
 
 /// Operations on a GPU that can be launched again. All tensors that they read and wrote must still be there,
@@ -35,25 +44,36 @@ impl Graph {
     /// not wait for the device, read from it, or copy from main memory that is not page-locked.
     ///
     /// # Errors
-    /// No GPU, an operation that cannot be recorded, or a panic of `work`, with libtorch's text. Nothing is
-    /// recorded any more then.
+    /// No GPU, an operation that cannot be recorded, or a panic of `work`, with libtorch's text; after the last two
+    /// [nothing is recorded any more](has_failed) in this process.
     pub fn record<T>(device: Device, work: impl FnOnce() -> T) -> Result<(Self, T), String> {
         let Device::Cuda(index) = device else { return Err(format!("{device:?} is no GPU")) };
-        let mut graph = ptr::null_mut();
+        if has_failed() {
+            return Err("an earlier recording failed".to_owned());
+        }
+        let recorded = Self::attempt(index, work);
+        if recorded.is_err() {
+            HAS_FAILED.store(true, Ordering::Relaxed);
+        }
+        recorded
+    }
+
+    fn attempt<T>(index: usize, work: impl FnOnce() -> T) -> Result<(Self, T), String> {
+        let (mut recording, mut graph) = (ptr::null_mut(), ptr::null_mut());
         // SAFETY: the place for the result is alive throughout.
-        failure(unsafe { ffi::pliant_graph_begin(index as i64, &raw mut graph) })?;
-        let graph = Self(graph);
+        failure(unsafe { ffi::pliant_graph_begin(index as i64, &raw mut recording) })?;
         IS_RECORDING.set(true);
         let made = catch_unwind(AssertUnwindSafe(work));
         IS_RECORDING.set(false);
-        // SAFETY: begun above, and ended once.
-        let ended = failure(unsafe { ffi::pliant_graph_end(graph.0) });
+        // SAFETY: begun above, and ended once; the place for the result is alive throughout.
+        let ended = failure(unsafe { ffi::pliant_graph_end(recording, &raw mut graph) });
+        let graph = ended.map(|()| Self(graph));
         let made = made.map_err(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
             text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
                 .unwrap_or_else(|| "a panic without a text".to_owned())
         })?;
-        ended.map(|()| (graph, made))
+        Ok((graph?, made))
     }
 
     /// Has the device do it, after what was launched before; nobody waits for it.
@@ -80,21 +100,31 @@ impl Drop for Graph {
 
 /// What was done beside the rest; see [`beside`].
 #[derive(Debug)]
+#[must_use = "what is recorded must be joined"]
 pub struct Beside<T> {
     made: T,
     work: Option<*mut c_void>,
 }
 
+/// One of the streams beside a graph's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// One of them.
+    First = 1,
+    /// The other.
+    Second = 2,
+}
+
 /// Does `work`. In a graph's recording it is written down as independent of all that comes before
 /// [`Beside::join`], so that the device may do both at once; it reads nothing that is dropped or changed until then.
-/// `lane`, 1 or 2, tells works apart that are to run beside each other too.
-pub fn beside<T>(device: Device, lane: i64, work: impl FnOnce() -> T) -> Beside<T> {
+/// Works in different lanes run beside each other too.
+pub fn beside<T>(device: Device, lane: Lane, work: impl FnOnce() -> T) -> Beside<T> {
     let (Device::Cuda(index), true) = (device, IS_RECORDING.get()) else {
         return Beside { made: work(), work: None };
     };
     let mut handle = ptr::null_mut();
     // SAFETY: the place for the result is alive throughout.
-    check(unsafe { ffi::pliant_beside_begin(index as i64, lane, &raw mut handle) });
+    check(unsafe { ffi::pliant_beside_begin(index as i64, lane as i64, &raw mut handle) });
     let made = catch_unwind(AssertUnwindSafe(work));
     // SAFETY: begun above, not yet joined.
     check(unsafe { ffi::pliant_beside_end(handle) });
@@ -122,8 +152,9 @@ mod tests {
     #[test]
     fn nothing_is_recorded_without_a_gpu() {
         let error = Graph::record(Device::Cpu, || panic!("not to be called")).expect_err("no GPU");
-        assert!(error.contains("no GPU"), "{error}");
-        let both = beside(Device::Cpu, 1, || 1).join() + beside(Device::Cpu, 2, || 2).join();
+        assert!(error.contains("no GPU") && !has_failed(), "{error}");
+        let both = beside(Device::Cpu, Lane::First, || 1).join()
+            + beside(Device::Cpu, Lane::Second, || 2).join();
         assert_eq!(both, 3);
     }
 }

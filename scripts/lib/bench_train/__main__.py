@@ -73,9 +73,10 @@ def updates(arguments):
             is_dense = CASES[case]["net"] == "mlp"
             one.case = case
             one.updates = arguments.updates * (1 if CASES[case]["net"] == "nature" else 4)
-            workers = [peer for peer in peers if not (is_dense and peer.endswith("last"))]
+            has_no_channels = is_dense and second.endswith("last")
+            workers = [peer for peer in peers if not (has_no_channels and peer == second)]
             speed, ratios = measured(ours.updates_per_s, workers, one)
-            if is_dense:
+            if has_no_channels:
                 ratios.insert(1, "")
             print_row([case, str(one.threads), one.precision, f"{1000 / speed:.2f}", *ratios])
 

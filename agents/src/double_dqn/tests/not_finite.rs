@@ -200,6 +200,32 @@ fn the_failed_update_is_kept_with_its_batch_and_fails_again_on_it() {
     assert!(drawn.s_tm1.equal(&batch.s_tm1) && drawn.r_t.equal(&batch.r_t), "{found}");
 }
 
+/// Whether batches are brought ahead or not, and whichever of those that are due at once fails.
+#[test]
+fn who_goes_on_after_a_failure_draws_the_batch_that_failed() {
+    let config = DoubleDqnConfig { update_every_agent_steps: 1, ..small() };
+    for update in 20..24 {
+        let runs = [false, true].map(|is_staged| {
+            let interventions = Poison::at(Place::Gradient, update).installed();
+            let mut run = Run { interventions, ..Run::new(config.clone(), 4) };
+            let agent = &mut run.agent;
+            let batch = agent.config.batch_size as usize;
+            let staging = || Staging::new(&agent.replay, batch, Device::Cpu, true);
+            agent.staging = is_staged.then(staging);
+            while run.try_step().is_ok() {}
+            assert_eq!(run.clock.updates, update - 1);
+            let failed = run.agent.failed_update().expect("kept").batch.s_tm1.copy();
+            run.interventions = Interventions::default();
+            let resumed = run.agent.sampling.clone();
+            let drawn = run.agent.replay.sample(batch, &mut resumed.clone()).expect("not empty");
+            assert!(drawn.s_tm1.equal(&failed), "another batch than that of update {update}");
+            run.run(3);
+            (bits(&run.agent.learner), run.agent.sampling)
+        });
+        assert!(runs[0] == runs[1], "update {update}");
+    }
+}
+
 /// A step of 4 x 1e39 is infinite as f32, though loss and gradients are finite; without eps a unit whose gradient is 0
 /// steps by 0 / 0.
 #[test]
@@ -272,15 +298,10 @@ fn a_run_that_only_skips_stops_in_the_end() {
     run.interventions = Poison { to: u64::MAX, ..Poison::at(Place::Gradient, 5) }.installed();
     let mut learned = Ok(());
     for _ in 0..100 {
-        learned = run.agent.learn(&mut run.clock, &mut run.interventions, &mut Metrics::default());
+        learned = run.try_step();
         if learned.is_err() {
             break;
         }
-        let actions = run.agent.act(&run.clock);
-        let batch =
-            run.task.step(&actions, Step { terminated: true, frames: 4, ..Step::default() });
-        run.agent.observe(&actions, &batch);
-        run.clock.agent_steps += 1;
     }
     assert!(matches!(learned, Err(Error::NotFinite(_))));
     assert_eq!((run.agent.failing.skipped.total, run.clock.updates), (3, 4));

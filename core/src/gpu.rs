@@ -1,0 +1,7 @@
+//! What work on a GPU needs beside tch: memory that it copies from by itself, and streams beside each other.
+
+pub use pliant_torch_ext::{
+    copy_without_waiting,
+    graph::{Beside, Lane, beside},
+    page_locked,
+};
