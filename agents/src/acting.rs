@@ -142,6 +142,9 @@ impl Greedy {
         let place = self.place.get_or_insert_with(|| Place::like(&stacks.observations(), device));
         place.put_bytes(stacks.bytes());
         let there = place.there();
+        if !network.is_recordable() {
+            return no_grad(|| network.q_values(there));
+        }
         let of =
             |network: &&Model| Signature::default().variables(network.variables()).tensors([there]);
         self.passes.run(network, of, |network| no_grad(|| network.q_values(there)))

@@ -70,7 +70,8 @@ impl DoubleDqn {
         let memory = (config.replay_memory, device);
         let replay = Replay::new(env, num_envs, capacity, config.discount, memory)?;
         let batch = config.batch_size as usize;
-        let staging = device.is_cuda().then(|| Staging::new(&replay, batch, device, cuda_graphs));
+        let staging = || Staging::new(&replay, batch, device, cuda_graphs);
+        let staging = device.is_cuda().then(staging).transpose()?;
         learner.set_recording(cuda_graphs);
         Ok(Self {
             epsilon: config.epsilon.schedule(),

@@ -2,6 +2,7 @@
 
 pub use pliant_torch_ext::{
     copy_without_waiting,
+    fused::why_no_kernels,
     graph::{Beside, Lane, beside},
     page_locked,
 };

@@ -121,7 +121,8 @@ impl Learner {
         metrics: &mut Metrics,
     ) -> Result<Losses> {
         let (Training { forward, meanwhile }, observations) = (training, &batch.s_tm1);
-        if !self.passes.is_on() || interventions.with_gradients().next().is_some() {
+        let may_record = self.passes.is_on() && self.online.is_recordable();
+        if !may_record || interventions.with_gradients().next().is_some() {
             let Forward { loss, also, taps } = forward(self, batch);
             meanwhile();
             let seen = UpdateBatch { observations, taps: &taps };

@@ -57,6 +57,14 @@ pub trait Network: Send {
     /// reads with [`Pass::record_features`].
     fn forward(&self, observations: &Tensor, pass: &mut Pass<'_>) -> Tensor;
 
+    /// True if a forward pass does the same operations on the same tensors each time: on a GPU it is then written down
+    /// once, as a CUDA graph, and launched from then on without being called. False for a network that depends on
+    /// anything but values in its variables and observations (a field that changes from pass to pass, a number
+    /// read from a tensor), which is then computed operation by operation. Draws by [`Pass`] need not be told.
+    fn is_recordable(&self) -> bool {
+        true
+    }
+
     /// [`Self::forward`], with the text of its panic as an error. Not to be overridden: it is compiled
     /// where the network is, so that no panic leaves the network for a loaded plug-in that called it
     /// (see [`plugin`](crate::plugin)).

@@ -7,10 +7,11 @@ use pliant_core::{
     envs::env::{EnvSpec, FrameShape, StackPadding},
     error::Result,
     intervention::{Hook, Intervention, Interventions, UpdateBatch},
-    learner::{Learner, Losses},
+    learner::{Forward, Learner, Losses, Training},
     metrics::Metrics,
     network::{Architecture, HiddenLayer, Model, Network, NetworkPlan, NetworkSpec, Pass, Taps},
     optimizer::{Adam, AdamConfig},
+    probe::Transitions,
     seeds::Seeds,
     state::{Checkpoint, StateDict},
     tch::{Device, Kind, Tensor},
@@ -18,9 +19,14 @@ use pliant_core::{
 };
 
 #[derive(Debug)]
-struct Linear;
+struct Linear {
+    is_recordable: bool,
+}
 
-struct LinearNetwork(Tensor);
+struct LinearNetwork {
+    w: Tensor,
+    is_recordable: bool,
+}
 
 impl Architecture for Linear {
     fn build(
@@ -30,21 +36,30 @@ impl Architecture for Linear {
     ) -> Result<Box<dyn Network>> {
         let inputs = spec.observation.iter().product();
         let shape = [spec.outputs(), inputs];
-        Ok(Box::new(LinearNetwork(variables.variable("w", &shape, Init::fan_in(inputs)))))
+        let w = variables.variable("w", &shape, Init::fan_in(inputs));
+        Ok(Box::new(LinearNetwork { w, is_recordable: self.is_recordable }))
     }
 }
 
 impl Network for LinearNetwork {
     fn forward(&self, observations: &Tensor, _pass: &mut Pass<'_>) -> Tensor {
-        observations.flatten(1, -1).linear(&self.0, None::<Tensor>)
+        observations.flatten(1, -1).linear(&self.w, None::<Tensor>)
     }
 
     fn hidden(&self) -> &[HiddenLayer] {
         &[]
     }
+
+    fn is_recordable(&self) -> bool {
+        self.is_recordable
+    }
 }
 
 fn learner(root: u64) -> Learner {
+    learner_of(Linear { is_recordable: true }, root)
+}
+
+fn learner_of(architecture: Linear, root: u64) -> Learner {
     let env = EnvSpec {
         frame: FrameShape { channels: 1, height: 2, width: 2 },
         frame_stack: 1,
@@ -58,7 +73,7 @@ fn learner(root: u64) -> Learner {
     let spec = NetworkSpec::new(&env, NetworkPlan::default());
     let mut stream = Seeds::new(root).stream("network");
     let model =
-        Model::new(Arc::new(Linear), spec, &mut stream, Device::Cpu).expect("any size fits");
+        Model::new(Arc::new(architecture), spec, &mut stream, Device::Cpu).expect("any size fits");
     Learner::new(model, Adam::build(AdamConfig::default()).expect("valid settings"))
 }
 
@@ -272,4 +287,51 @@ fn a_loss_is_returned_in_its_parts_and_a_bad_part_is_named() {
     let message = update_under(&mut bad, &mut learner, present, 9).expect_err("not finite");
     assert!(message.to_string().contains("`decay_2`"), "{message}");
     assert_eq!(bits(&learner), before);
+}
+
+/// Takes part in nothing that it says it leaves alone, but notes whether it was asked.
+struct Asked(Rc<RefCell<u32>>);
+
+impl Intervention for Asked {
+    fn leaves_gradients(&self) -> bool {
+        true
+    }
+
+    fn extra_loss(&mut self, _learner: &Learner, _hook: &mut Hook<'_>) -> Result<Option<Tensor>> {
+        *self.0.borrow_mut() += 1;
+        Ok(None)
+    }
+}
+
+pliant_core::stateless!(Asked);
+
+/// On a CPU nothing is recorded, but updates take the same way.
+#[test]
+fn a_network_that_is_not_recordable_is_never_recorded() {
+    for is_recordable in [true, false] {
+        let (asked, ones) = (Rc::default(), Tensor::ones([2], (Kind::Float, Device::Cpu)));
+        let part: Box<dyn Intervention> = Box::new(Asked(Rc::clone(&asked)));
+        let mut interventions =
+            Interventions::new(vec![("asked".to_owned(), part)], &Seeds::new(0));
+        let mut learner = learner_of(Linear { is_recordable }, 0);
+        learner.set_recording(true);
+        let batch = Transitions {
+            s_tm1: observations(),
+            a_tm1: ones.to_kind(Kind::Int64),
+            r_t: ones.copy(),
+            discount_t: ones,
+            s_t: observations(),
+        };
+        let mut forward = |learner: &Learner, batch: &Transitions| {
+            let outputs = learner.online.forward(&batch.s_tm1, None);
+            let also = Tensor::zeros([0], (Kind::Double, Device::Cpu));
+            Forward { loss: outputs.square().mean(Kind::Float), also, taps: Taps::default() }
+        };
+        let training = Training { forward: &mut forward, meanwhile: &mut || {} };
+        let (mut clock, mut metrics) = (Clock::default(), Metrics::default());
+        let made =
+            learner.update_on(&batch, training, 9, &mut interventions, &mut clock, &mut metrics);
+        made.expect("a finite loss");
+        assert_eq!(*asked.borrow(), u32::from(!is_recordable));
+    }
 }

@@ -46,11 +46,11 @@ impl Intervention for BrownianMotion {
         Some(self.window.start_updates)
     }
 
-    /// As long as the step that it replaces.
     fn leaves_gradients(&self) -> bool {
         true
     }
 
+    /// As long as the step that it replaces.
     fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         false
     }

@@ -160,11 +160,11 @@ impl Intervention for ContinualBackprop {
         Some(self.window.start_updates)
     }
 
-    /// New weights are drawn or 0, whatever the utilities are.
     fn leaves_gradients(&self) -> bool {
         true
     }
 
+    /// New weights are drawn or 0, whatever the utilities are.
     fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         false
     }

@@ -149,12 +149,12 @@ impl Intervention for Trac {
         Some(self.window.start_updates)
     }
 
-    /// From here the scale grows a few thousand-fold in one update at most: `h^2` is in the variance, so the
-    /// argument of `erfi` by 0.7.
     fn leaves_gradients(&self) -> bool {
         true
     }
 
+    /// From here the scale grows a few thousand-fold in one update at most: `h^2` is in the variance, so the
+    /// argument of `erfi` by 0.7.
     fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         self.scale() > 1e3 || self.config.first_scale > 1.0 || self.config.eps < 1e-12
     }

@@ -104,11 +104,11 @@ impl Intervention for Upgd {
         Some(self.window.start_updates)
     }
 
-    /// Gates are from 0 to 1; what they gate is a sound step.
     fn leaves_gradients(&self) -> bool {
         true
     }
 
+    /// Gates are from 0 to 1; what they gate is a sound step.
     fn is_risky(&self, _update: u64, _ends_in_target_update: bool) -> bool {
         self.config.sigma > 1e6 || self.config.weight_decay > 1.0
     }

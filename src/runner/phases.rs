@@ -38,7 +38,10 @@ impl Phases {
 
     /// A phase that began when the one before ended has ended.
     pub fn end(&mut self, phase: Phase) {
-        let now = Instant::now();
+        self.end_at(phase, Instant::now());
+    }
+
+    fn end_at(&mut self, phase: Phase, now: Instant) {
         self.spent[phase as usize] += now - self.since;
         self.since = now;
     }
@@ -46,6 +49,10 @@ impl Phases {
     /// The shares of all phases, which begin anew.
     pub fn record(&mut self, metrics: &mut Metrics) {
         self.end(Phase::Rest);
+        self.record_spent(metrics);
+    }
+
+    fn record_spent(&mut self, metrics: &mut Metrics) {
         let spent = std::mem::take(&mut self.spent);
         let all = spent.iter().sum::<Duration>().as_secs_f64().max(1e-9);
         for (tag, spent) in TAGS.into_iter().zip(spent) {
@@ -56,23 +63,23 @@ impl Phases {
 
 #[cfg(test)]
 mod tests {
-    use std::thread::sleep;
-
     use super::*;
 
     #[test]
     fn shares_are_of_the_time_since_they_were_last_asked_for() {
         let mut phases = Phases::new();
-        sleep(Duration::from_millis(5));
-        phases.record(&mut Metrics::default());
-        phases.end(Phase::Acting);
-        sleep(Duration::from_millis(20));
-        phases.end(Phase::Learning);
-        phases.end(Phase::Waiting);
-        let mut metrics = Metrics::default();
-        phases.record(&mut metrics);
-        let shares = TAGS.map(|tag| metrics.get_scalar(tag).expect("recorded"));
-        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{shares:?}");
-        assert!(shares[Phase::Learning as usize] > 0.5, "{shares:?}");
+        let mut now = phases.since;
+        let mut shares = |milliseconds: [u64; TAGS.len()]| {
+            let all = [Phase::Acting, Phase::Learning, Phase::Waiting, Phase::Rest];
+            for (phase, spent) in all.into_iter().zip(milliseconds) {
+                now += Duration::from_millis(spent);
+                phases.end_at(phase, now);
+            }
+            let mut metrics = Metrics::default();
+            phases.record_spent(&mut metrics);
+            TAGS.map(|tag| metrics.get_scalar(tag).expect("recorded"))
+        };
+        assert_eq!(shares([10, 20, 30, 40]), [0.1, 0.2, 0.3, 0.4]);
+        assert_eq!(shares([0, 3, 1, 0]), [0.0, 0.75, 0.25, 0.0]);
     }
 }

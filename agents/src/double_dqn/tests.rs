@@ -256,7 +256,8 @@ fn batches_brought_ahead_are_those_that_would_be_drawn() {
         let config = DoubleDqnConfig { replay_memory: memory, ..config.clone() };
         let [mut plain, mut staged] = [(); 2].map(|()| Run::new(config.clone(), 4));
         let batch = config.batch_size as usize;
-        staged.agent.staging = Some(Staging::new(&staged.agent.replay, batch, Device::Cpu, true));
+        let staging = Staging::new(&staged.agent.replay, batch, Device::Cpu, true);
+        staged.agent.staging = Some(staging.expect("room"));
         plain.run(30);
         staged.run(30);
         assert_eq!(staged.clock.updates, 100);

@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use pliant_core::{
     envs::env::FrameShape,
+    error::{Error, Result},
     gpu::{copy_without_waiting, page_locked},
     probe::Transitions,
     recording::{Made as _, Recorder, Signature},
     seeds::Stream,
 };
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::{Begin, Replay};
 
@@ -34,9 +35,14 @@ pub struct Drawn {
 impl Staging {
     /// Room for batches of `size` transitions of this replay on a device. `is_recorded`: what the device does for
     /// each may be recorded.
-    pub fn new(replay: &Replay, size: usize, device: Device, is_recorded: bool) -> Self {
-        let places = [(); 2].map(|()| Berth::new(replay, size, device, is_recorded));
-        Self { places, turn: 0, next: None }
+    ///
+    /// # Errors
+    /// More than the device has free.
+    pub fn new(replay: &Replay, size: usize, device: Device, is_recorded: bool) -> Result<Self> {
+        let place = || {
+            Berth::new(replay, size, device, is_recorded).map_err(|error| refused(device, &error))
+        };
+        Ok(Self { places: [place()?, place()?], turn: 0, next: None })
     }
 
     /// Draws the transitions that [`Replay::sample`] would draw and puts them here, unless that
@@ -68,6 +74,15 @@ impl Staging {
     pub fn drop_next(&mut self) {
         self.next = None;
     }
+}
+
+fn refused(device: Device, error: &TchError) -> Error {
+    let text = error.to_string();
+    let reason = text.lines().next().unwrap_or_default();
+    Error::Invalid(format!(
+        "there is no room for batches in the memory of {device:?} ({reason}); try a smaller agent.batch_size, or \
+         agent.replay_memory = \"main\""
+    ))
 }
 
 /// A place for batches of one size on a device. What is drawn is gathered in page-locked memory and travels in
@@ -114,14 +129,19 @@ impl Parts {
 }
 
 impl Berth {
-    fn new(replay: &Replay, size: usize, device: Device, is_recorded: bool) -> Self {
+    fn new(
+        replay: &Replay,
+        size: usize,
+        device: Device,
+        is_recorded: bool,
+    ) -> Result<Self, TchError> {
         let FrameShape { channels, height, width } = replay.shape.frame;
         let stack = replay.shape.stack;
         let frames_lie_there = replay.frames.is_on_device();
         let frame = if frames_lie_there { size_of::<i64>() } else { replay.shape.frame.len() };
         let parts = Parts::new(size, size * stack * frame);
         let length = [parts.len() as i64];
-        let packed = Tensor::zeros(length, (Kind::Uint8, device));
+        let packed = Tensor::f_zeros(length, (Kind::Uint8, device))?;
         let host = Tensor::zeros(length, (Kind::Uint8, Device::Cpu));
         let host = if device.is_cuda() { page_locked(&host) } else { host };
         let view = |range: &Range<usize>, kind: Kind| {
@@ -130,7 +150,8 @@ impl Berth {
         let shape = [size, stack * channels, height, width].map(|size| size as i64);
         let (observations, rows) = if frames_lie_there {
             let rows = parts.stacks.each_ref().map(|range| view(range, Kind::Int64));
-            ([(), ()].map(|()| Tensor::zeros(shape, (Kind::Uint8, device))), Some(rows))
+            let stacks = || Tensor::f_zeros(shape, (Kind::Uint8, device));
+            ([stacks()?, stacks()?], Some(rows))
         } else {
             let frames = |range: &Range<usize>| view(range, Kind::Uint8).reshape(shape);
             (parts.stacks.each_ref().map(frames), None)
@@ -144,7 +165,7 @@ impl Berth {
             s_t,
         };
         let stacks = Recorder::new(device, is_recorded && frames_lie_there);
-        Self { size, host, packed, parts, batch, rows, stacks }
+        Ok(Self { size, host, packed, parts, batch, rows, stacks })
     }
 
     fn fill(&mut self, replay: &Replay, stream: &mut Stream) {

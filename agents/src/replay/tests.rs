@@ -265,7 +265,7 @@ fn a_staged_batch_is_the_one_that_is_drawn_without() {
     for padding in [StackPadding::Zeros, StackPadding::Repeat] {
         let mut feed = Feed::new(&spec(3, padding), 2, 20, 0.3, 7);
         let mut stagings = [&feed.replay, &feed.on_device]
-            .map(|replay| Staging::new(replay, 6, Device::Cpu, true));
+            .map(|replay| Staging::new(replay, 6, Device::Cpu, true).expect("room"));
         let mut stream = Seeds::new(3).stream("draws");
         let empty = stagings[0].sample(&feed.replay, &mut stream);
         assert!(empty.is_none(), "nothing to draw");

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 /// What stands between two linear maps. A network's layer of `n` units has `copies() * n` outputs:
-/// the first copy of all units, then the second.
+/// the first copy of all units, then the second. It depends on nothing but its input.
 pub trait ActivationFunction: fmt::Debug + Send + Sync {
     /// f32 `[batch, units, ..]` to f32 `[batch, copies * units, ..]`.
     fn apply(&self, input: &Tensor) -> Tensor;

@@ -107,6 +107,11 @@ impl Model {
         }
     }
 
+    /// See [`Network::is_recordable`].
+    pub fn is_recordable(&self) -> bool {
+        self.network.is_recordable()
+    }
+
     /// Raw outputs, f32 `[batch, outputs]`, of observations u8 `[batch, channels, height, width]`;
     /// the bytes are scaled to 0..1 here, so that no network forgets to. Changes nothing.
     pub fn forward(&self, observations: &Tensor, taps: Option<&mut Taps>) -> Tensor {

@@ -31,12 +31,13 @@ def other_side(worker, arguments):
     # Threads that wait for each other sleep as soon as pliant's, see docs/benchmarks.md.
     ran = subprocess.run(command, capture_output=True, text=True, env={"GOMP_SPINCOUNT": "1000", **os.environ})
     if ran.returncode != 0:
-        sys.exit(f"{worker} failed:\n{ran.stderr}")
+        print(f"{worker} failed and is left out:\n{ran.stderr}", file=sys.stderr)
+        return None
     return float(ran.stdout.split()[-1])
 
 
 def measured(our_side, workers, arguments):
-    """Speeds of our side, and for each worker ours over theirs, by round."""
+    """Speeds of our side, and for each worker ours over theirs, by round; "failed" for one that does not run here."""
     sides = {"pliant": lambda: our_side(arguments)}
     for worker in workers:
         sides[worker] = lambda worker=worker: other_side(worker, arguments)
@@ -44,8 +45,14 @@ def measured(our_side, workers, arguments):
     for index in range(arguments.rounds):
         order = list(sides) if index % 2 == 0 else list(reversed(sides))
         for side in order:
-            speeds[side].append(sides[side]())
-    ratios = [spread([a / b for a, b in zip(speeds["pliant"], speeds[worker])]) for worker in workers]
+            if None not in speeds[side]:
+                speeds[side].append(sides[side]())
+
+    def ratio(worker):
+        pairs = list(zip(speeds["pliant"], speeds[worker]))
+        return "failed" if None in speeds[worker] else spread([ours / theirs for ours, theirs in pairs])
+
+    ratios = [ratio(worker) for worker in workers]
     return statistics.median(speeds["pliant"]), ratios
 
 

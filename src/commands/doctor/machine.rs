@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use pliant_core::tch::{Cuda, Device, Kind, TchError, Tensor, get_num_threads, no_grad};
+use pliant_core::{
+    gpu::why_no_kernels,
+    tch::{Cuda, Device, Kind, TchError, Tensor, get_num_threads, no_grad},
+};
 use pliant_envs::classification::{DatasetName, data_folder};
 
 use super::finding::Finding;
@@ -47,8 +50,24 @@ fn cuda_library() -> Finding {
     };
     let devices = Cuda::device_count();
     let mut each = (0..devices).map(|index| computes(Device::Cuda(index as usize)));
-    let text = |()| format!("{devices} device(s), through {path}");
-    Finding::of("cuda", each.try_for_each(|one| one).map(text))
+    if let Err(error) = each.try_for_each(|one| one) {
+        return Finding::failed("cuda", error);
+    }
+    let text = format!("{devices} device(s), through {path}");
+    let mut devices = (0..devices).map(|index| Device::Cuda(index as usize));
+    let slow = devices.find_map(|device| Some((device, why_no_kernels(device)?)));
+    match slow {
+        None => Finding::ok("cuda", text),
+        Some((device, reason)) => {
+            let name = device::name(device);
+            Finding::note(
+                "cuda",
+                format!(
+                    "{text}; optimiser steps on {name} are slower than they could be: {reason}"
+                ),
+            )
+        }
+    }
 }
 
 /// A small product, by libtorch and by hand.

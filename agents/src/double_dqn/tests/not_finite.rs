@@ -210,7 +210,7 @@ fn who_goes_on_after_a_failure_draws_the_batch_that_failed() {
             let mut run = Run { interventions, ..Run::new(config.clone(), 4) };
             let agent = &mut run.agent;
             let batch = agent.config.batch_size as usize;
-            let staging = || Staging::new(&agent.replay, batch, Device::Cpu, true);
+            let staging = || Staging::new(&agent.replay, batch, Device::Cpu, true).expect("room");
             agent.staging = is_staged.then(staging);
             while run.try_step().is_ok() {}
             assert_eq!(run.clock.updates, update - 1);
