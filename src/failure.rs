@@ -79,13 +79,41 @@ pub fn catch<T>(run: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
-        Err(Failure::Run(format!("stopped by a panic: {}", text.unwrap_or("without a message"))))
+        let text = text.unwrap_or("without a message");
+        let stopped = || format!("stopped by a panic: {text}");
+        Err(Failure::Run(out_of_device_memory(text).unwrap_or_else(stopped)))
     })
+}
+
+/// What a panic's text says about a GPU that has no room left, as libtorch puts it.
+fn out_of_device_memory(text: &str) -> Option<String> {
+    let said = &text[text.find("CUDA out of memory")?..];
+    let end = said.find(" is free").map_or(said.len(), |at| at + " is free".len());
+    Some(format!(
+        "{}; lower agent.batch_size or the network's width, set agent.replay_memory=main, or stop what else is on the GPU",
+        &said[..end]
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gpu_without_room_is_told_as_that() {
+        let panic = "called `Result::unwrap()` on an `Err` value: Torch(\"CUDA out of memory. Tried to allocate 6.89 GiB. GPU 0 has a \
+                     total capacity of 139.80 GiB of which 1.05 GiB is free. Process 1585 has 137.00 GiB memory in use.\")";
+        let Err(Failure::Run(text)) = catch::<()>(|| panic!("{panic}")) else {
+            panic!("a failure")
+        };
+        assert!(
+            text.starts_with("CUDA out of memory. Tried") && !text.contains("Process"),
+            "{text}"
+        );
+        assert!(text.contains("1.05 GiB is free; lower agent.batch_size"), "{text}");
+        let Err(Failure::Run(text)) = catch::<()>(|| panic!("odd")) else { panic!("a failure") };
+        assert_eq!(text, "stopped by a panic: odd");
+    }
 
     #[test]
     fn messages_are_shown_whole_unless_they_repeat_what_has_no_end() {

@@ -33,6 +33,8 @@ pub struct LearnerSpeed {
     pub threads: usize,
     /// Number format.
     pub precision: &'static str,
+    /// Whether updates came from recorded CUDA graphs in the end.
+    pub is_recorded: bool,
     /// Updates per round.
     pub updates_per_round: usize,
     /// Optimiser steps per second, with everything that belongs to an update.
@@ -83,6 +85,7 @@ pub fn learner(
         device,
         threads,
         precision: config.run.precision.name(),
+        is_recorded: student.experiment.agent.learner().has_recorded(),
         updates_per_round: load.updates,
         updates_per_s: median(&speeds),
         updates_per_s_by_round: speeds,

@@ -9,7 +9,7 @@ use super::{ConfigArgs, at_least_one, up_to};
 pub enum BenchArgs {
     /// Environments under random actions, beside the emulator alone
     Env(BenchEnvArgs),
-    /// Updates of the network, beside the same without interventions
+    /// Updates of the network, beside the same without interventions: `time_ratio` is one's time over the other's, median, least and most
     Learner(BenchLearnerArgs),
     /// Measurements of probes, beside updates of the network
     Probe(BenchProbeArgs),

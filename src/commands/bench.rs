@@ -64,6 +64,10 @@ fn settings_of_the_agent(
 
 fn bench_learner(args: &BenchLearnerArgs, plugins: &Plugins) -> Outcome {
     let mut options = args.config.options();
+    if !options.probe.is_empty() {
+        let text = "`bench learner` measures no probes: use `pliant bench probe`";
+        return Err(Failure::Input(text.to_owned()));
+    }
     let known = settings_of_the_agent(&options, &SOON, plugins)?;
     options.set.splice(0..0, known);
     let layers = config::layers(&options).map_err(Failure::Input)?;
@@ -76,6 +80,12 @@ fn bench_learner(args: &BenchLearnerArgs, plugins: &Plugins) -> Outcome {
     experiment::check_memory(&experiment)?;
     let plain = is_compared.then(|| experiment::build(without, plugins)).transpose()?;
     let load = learner::Load { rounds: args.rounds, updates: args.updates };
+    let all = (args.rounds * args.updates) as u64;
+    for (label, _) in
+        experiment.interventions.idle_within(all, experiment.agent.target_period_updates())
+    {
+        tell!("warning: {label} will do nothing in {all} updates: what it costs does not show");
+    }
     print(&learner::learner(experiment, plain, load)?);
     Ok(())
 }

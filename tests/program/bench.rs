@@ -72,8 +72,20 @@ fn updates_are_measured_beside_those_without_interventions() {
     let ratio: Vec<f64> = ratio.iter().filter_map(Value::as_f64).collect();
     assert!(ratio[1] <= ratio[0] && ratio[0] <= ratio[2], "{ratio:?}");
     assert_eq!(speed["interventions"], serde_json::json!(["layer_norm", "redo"]));
-    assert_eq!(speed["precision"], "f32");
+    assert_eq!((&speed["precision"], &speed["is_recorded"]), (&"f32".into(), &false.into()));
     assert!(learner(&[])["time_ratio"].is_null(), "there is nothing to compare with");
+}
+
+#[test]
+fn what_would_not_show_is_told_or_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let small = ["bench", "learner", "mnist_true_label", "--rounds", "2", "--updates", "3"];
+    let ran = pliant(folder.path(), &[&small[..], &["--with", "redo:every_updates=7"]].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("`redo` will do nothing in 6 updates"), "{}", ran.err);
+    let ran = pliant(folder.path(), &[&small[..], &["--probe", "units"]].concat());
+    assert_eq!(ran.code, Some(2), "{}", ran.out);
+    assert!(ran.err.contains("pliant bench probe"), "{}", ran.err);
 }
 
 #[test]

@@ -5,18 +5,27 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 
 from bench_train.cases import CAPACITY, CASES, EPSILON, LEARNING_STARTS, PLAY, WARMED_UP
 
 
+def pliant(*command):
+    """What the program prints; its error, if it is one, ends this too."""
+    ran = subprocess.run([os.environ["PLIANT_BIN"], *command], capture_output=True, text=True)
+    if ran.returncode != 0:
+        sys.exit(ran.stderr)
+    return ran.stdout
+
+
 def updates_per_s(arguments):
     command = [
-        os.environ["PLIANT_BIN"], "bench", "learner", *CASES[arguments.case]["pliant"], "--no-plain", "--rounds", "2",
+        "bench", "learner", *CASES[arguments.case]["pliant"], "--no-plain", "--rounds", "2",
         "--updates", str(arguments.updates), "--set", f"run.threads={arguments.threads}",
         "--set", f"run.precision={arguments.precision}", "--device", arguments.device,
     ]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["updates_per_s"]
+    return json.loads(pliant(*command))["updates_per_s"]
 
 
 def play(arguments):
@@ -33,8 +42,8 @@ def play(arguments):
     options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     with tempfile.TemporaryDirectory() as folder:
         run = pathlib.Path(folder) / "run"
-        command = [os.environ["PLIANT_BIN"], "train", "double_dqn_zoo", "--out", str(run), "--device", "cpu", *options]
-        subprocess.run(command, check=True, capture_output=True)
+        command = ["train", "double_dqn_zoo", "--out", str(run), "--device", "cpu", *options]
+        pliant(*command)
         with open(run / "metrics.csv", newline="") as file:
             rows = [(int(row["agent_steps"]), float(row["wall_s"])) for row in csv.DictReader(file)]
     began = next(row for row in rows if row[0] >= LEARNING_STARTS + WARMED_UP)
