@@ -69,7 +69,7 @@ mod tests {
     fn shares_are_of_the_time_since_they_were_last_asked_for() {
         let mut phases = Phases::new();
         let mut now = phases.since;
-        let mut shares = |milliseconds: [u64; TAGS.len()]| {
+        let mut assert_shares = |milliseconds: [u64; TAGS.len()], expected: [f64; TAGS.len()]| {
             let all = [Phase::Acting, Phase::Learning, Phase::Waiting, Phase::Rest];
             for (phase, spent) in all.into_iter().zip(milliseconds) {
                 now += Duration::from_millis(spent);
@@ -77,9 +77,12 @@ mod tests {
             }
             let mut metrics = Metrics::default();
             phases.record_spent(&mut metrics);
-            TAGS.map(|tag| metrics.get_scalar(tag).expect("recorded"))
+            for (tag, share) in TAGS.into_iter().zip(expected) {
+                let recorded = metrics.get_scalar(tag).expect("recorded");
+                assert!((recorded - share).abs() < 1e-12, "{tag}: {recorded}, expected {share}");
+            }
         };
-        assert_eq!(shares([10, 20, 30, 40]), [0.1, 0.2, 0.3, 0.4]);
-        assert_eq!(shares([0, 3, 1, 0]), [0.0, 0.75, 0.25, 0.0]);
+        assert_shares([10, 20, 30, 40], [0.1, 0.2, 0.3, 0.4]);
+        assert_shares([0, 3, 1, 0], [0.0, 0.75, 0.25, 0.0]);
     }
 }
