@@ -90,7 +90,7 @@ fn out_of_device_memory(text: &str) -> Option<String> {
     let said = &text[text.find("CUDA out of memory")?..];
     let end = said.find(" is free").map_or(said.len(), |at| at + " is free".len());
     Some(format!(
-        "{}; lower agent.batch_size or the network's width, set agent.replay_memory=main, or stop what else is on the GPU",
+        "{}; lower the batch size or the network's width, keep a replay in main memory (agent.replay_memory=main), or stop what else is on the GPU",
         &said[..end]
     ))
 }
@@ -110,7 +110,7 @@ mod tests {
             text.starts_with("CUDA out of memory. Tried") && !text.contains("Process"),
             "{text}"
         );
-        assert!(text.contains("1.05 GiB is free; lower agent.batch_size"), "{text}");
+        assert!(text.contains("1.05 GiB is free; lower the batch size"), "{text}");
         let Err(Failure::Run(text)) = catch::<()>(|| panic!("odd")) else { panic!("a failure") };
         assert_eq!(text, "stopped by a panic: odd");
     }

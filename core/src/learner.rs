@@ -90,8 +90,13 @@ impl Learner {
         self.passes.has_recorded() && self.steps.has_recorded()
     }
 
-    /// From here on, passes are computed as they come: they draw random numbers, say.
+    /// From here on, passes are computed as they come, since they draw random numbers.
     pub fn stop_recording_passes(&mut self) {
+        if self.passes.is_on() && self.online.device().is_cuda() {
+            tracing::warn!(
+                "passes are computed operation by operation, slower than as CUDA graphs: they draw"
+            );
+        }
         self.passes.switch_off();
     }
 

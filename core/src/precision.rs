@@ -32,7 +32,7 @@ impl Precision {
     /// A device that cannot compute so.
     pub fn settle(self, device: Device) -> Result<()> {
         if self == Self::Tf32 && !device.is_cuda() {
-            let text = "run.precision is tf32, which is for GPUs, but the run computes on the CPU, expected f32 or bf16";
+            let text = "run.precision is tf32, which is for GPUs, but the run computes on the CPU, expected f32 or bf16 (--set run.precision=f32)";
             return Err(Error::Invalid(text.to_owned()));
         }
         autocast::allow_tf32(self == Self::Tf32);

@@ -31,7 +31,10 @@ CONTROL_PROCESSES = 3
 
 def pliant(*arguments):
     command = [os.environ["PLIANT_BIN"], *arguments]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    ran = subprocess.run(command, capture_output=True, text=True)
+    if ran.returncode != 0:
+        sys.exit(ran.stderr)
+    return json.loads(ran.stdout)
 
 
 def period_of(kind):

@@ -108,8 +108,15 @@ fn in_turn<T>(
     Ok((ours()?, other))
 }
 
-/// Updates before anything is measured: caches and the optimiser's state are made.
+/// Updates before anything is measured, after the first: caches and the optimiser's state are made.
 const WARM_UP: usize = 5;
+
+impl Load {
+    /// The last update that is measured; the first is made while the replay fills.
+    pub fn last_update(self) -> u64 {
+        (1 + WARM_UP + self.rounds * self.updates) as u64
+    }
+}
 
 /// An agent with something in its replay.
 pub(super) struct Student {

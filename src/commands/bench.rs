@@ -80,11 +80,11 @@ fn bench_learner(args: &BenchLearnerArgs, plugins: &Plugins) -> Outcome {
     experiment::check_memory(&experiment)?;
     let plain = is_compared.then(|| experiment::build(without, plugins)).transpose()?;
     let load = learner::Load { rounds: args.rounds, updates: args.updates };
-    let all = (args.rounds * args.updates) as u64;
-    for (label, _) in
-        experiment.interventions.idle_within(all, experiment.agent.target_period_updates())
-    {
-        tell!("warning: {label} will do nothing in {all} updates: what it costs does not show");
+    let (last, period) = (load.last_update(), experiment.agent.target_period_updates());
+    for (label, _) in experiment.interventions.idle_within(last, period) {
+        tell!(
+            "warning: {label} does nothing in the {last} updates that are made: what it costs does not show"
+        );
     }
     print(&learner::learner(experiment, plain, load)?);
     Ok(())

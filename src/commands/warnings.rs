@@ -17,18 +17,24 @@ pub fn tell_of_eager_updates(experiment: &Experiment) {
     }
 }
 
-/// What keeps updates from being recorded as CUDA graphs, where there is a GPU.
-fn eager_updates(experiment: &Experiment) -> Option<String> {
-    let mut reasons: Vec<String> =
+/// What keeps passes and steps from being recorded as CUDA graphs, where there is a GPU; of dropout the learner tells
+/// when it is drawn.
+fn eager_updates(experiment: &Experiment) -> Vec<String> {
+    let learner = experiment.agent.learner();
+    let mut of_passes: Vec<String> =
         experiment.interventions.with_gradients().map(str::to_owned).collect();
-    let optimizer = &experiment.agent.learner().optimizer;
-    if !optimizer.is_recordable() {
-        reasons.push(format!("the optimizer `{}`", optimizer.kind()));
+    if !learner.online.is_recordable() {
+        of_passes.push(format!("the network `{}`", experiment.config.network.kind));
     }
-    (!reasons.is_empty()).then(|| {
+    let kind = learner.optimizer.kind();
+    let of_steps = (!learner.optimizer.is_recordable()).then(|| format!("the optimizer `{kind}`"));
+    let parts = [("passes", of_passes), ("steps", of_steps.into_iter().collect())];
+    let hindered = parts.into_iter().filter(|(_, reasons)| !reasons.is_empty());
+    let told = hindered.map(|(what, reasons)| {
         let by = reasons.join(", ");
-        format!("updates are computed operation by operation, slower than as CUDA graphs, because of {by}")
-    })
+        format!("{what} are computed operation by operation, slower than as CUDA graphs, because of {by}")
+    });
+    told.collect()
 }
 
 /// Says that threads have no core, before they take their time over anything.
@@ -92,13 +98,16 @@ mod tests {
     #[test]
     fn what_is_computed_operation_by_operation_is_told_with_its_reasons() {
         let said = |set: &[&str]| eager_updates(&fakes::experiment(set));
-        assert_eq!(said(&[]), None);
-        let both = said(&[
-            "interventions=[{kind=\"l2_init\"},{kind=\"layer_norm\"}]",
-            "agent.optimizer.kind=kron",
-        ]);
-        let both = both.expect("two reasons");
-        assert!(both.contains("intervention `l2_init`") && both.contains("`kron`"), "{both}");
-        assert!(!both.contains("layer_norm"), "{both}");
+        assert!(said(&[]).is_empty());
+        let kron = "agent.optimizer.kind=kron";
+        let both = said(&["interventions=[{kind=\"l2_init\"},{kind=\"layer_norm\"}]", kron]);
+        let [passes, steps] = both.as_slice() else { panic!("{both:?}") };
+        assert!(
+            passes.starts_with("passes") && passes.contains("intervention `l2_init`"),
+            "{passes}"
+        );
+        assert!(!passes.contains("layer_norm") && !passes.contains("kron"), "{passes}");
+        assert!(steps.starts_with("steps") && steps.contains("`kron`"), "{steps}");
+        assert_eq!(said(&[kron]), [steps.as_str()]);
     }
 }

@@ -78,7 +78,7 @@ struct Redirection {
 
     void undo(const VirtualGuardImpl& impl) const {
         impl.exchangeStream(stream);
-        impl.setDevice(device);
+        impl.uncheckedSetDevice(device);
     }
 
     c10::Device device;

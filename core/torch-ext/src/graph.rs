@@ -22,7 +22,7 @@ thread_local! {
 
 static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 
-/// True if a recording has failed in this process. What libtorch prepared for it cannot be undone, so that
+/// True if a recording has failed in this process. What libtorch prepared for it may be beyond undoing, so that
 /// [`Graph::record`] refuses to begin another.
 pub fn has_failed() -> bool {
     HAS_FAILED.load(Ordering::Relaxed)

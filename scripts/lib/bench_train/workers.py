@@ -1,6 +1,7 @@
 """The other side, each in a process of its own: prints one number."""
 
 import os
+import sys
 import time
 
 import numpy as np
@@ -53,6 +54,8 @@ def jax_updates(arguments):
     import jax
     from bench_train.jax_dqn import Learner
 
+    if on_gpu and jax.default_backend() != "gpu":
+        sys.exit("JAX finds no GPU")
     case = CASES[arguments.case]
     learner, generator = Learner(case, arguments.precision), np.random.default_rng(0)
     channels, height, width = case["shape"]

@@ -216,8 +216,8 @@ fn who_goes_on_after_a_failure_draws_the_batch_that_failed() {
             assert_eq!(run.clock.updates, update - 1);
             let failed = run.agent.failed_update().expect("kept").batch.s_tm1.copy();
             run.interventions = Interventions::default();
-            let resumed = run.agent.sampling.clone();
-            let drawn = run.agent.replay.sample(batch, &mut resumed.clone()).expect("not empty");
+            let mut resumed = run.agent.sampling.clone();
+            let drawn = run.agent.replay.sample(batch, &mut resumed).expect("not empty");
             assert!(drawn.s_tm1.equal(&failed), "another batch than that of update {update}");
             run.run(3);
             (bits(&run.agent.learner), run.agent.sampling)
