@@ -19,7 +19,8 @@ pub struct RunSection {
     /// Threads that compute; 0 takes one per core, and one where a GPU computes. The numbers depend on it.
     pub threads: usize,
     /// What updates compute in: `f32`, or `bf16` for bfloat16 in linear maps and convolutions, which on a CPU wants
-    /// AVX-512 BF16 or AMX and a large network; on a GPU also `tf32` for all products there.
+    /// AVX-512 BF16 or AMX, a large network, and cores that nothing else uses (else one thread); on a GPU also
+    /// `tf32` for all products there.
     pub precision: Precision,
     /// On a GPU, launch updates and acting as recorded CUDA graphs where interventions allow it: several
     /// times as fast, the same numbers to rounding.
