@@ -90,7 +90,7 @@ fn a_run_that_computed_as_only_gpus_do_is_evaluated_and_probed_on_a_cpu() {
     assert_ne!(config, changed);
     std::fs::write(&path, changed).expect("a file");
     assert_eq!(evaluated(folder.path(), &["--device", "cpu"]), expected);
-    let probed = ["probe", "run", "--device", "cpu", "--probe", "norms"];
+    let probed = ["probe", "run", "--device", "cpu", "--probe", "norms:batch_size=64"];
     for args in [&["eval", "run", "--device", "cpu"][..], &probed] {
         let ran = pliant(folder.path(), args);
         assert_eq!(ran.code, Some(0), "{}", ran.err);
