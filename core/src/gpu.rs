@@ -1,4 +1,5 @@
-//! What work on a GPU needs beside tch: memory that it copies from by itself, and streams beside each other.
+//! What work on a GPU needs beside tch: memory that it copies from by itself, streams beside each other, and whether
+//! it takes our kernels.
 
 pub use pliant_torch_ext::{
     copy_without_waiting,

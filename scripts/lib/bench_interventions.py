@@ -9,9 +9,9 @@ at its own period is worked out from that.
 
 import argparse
 import json
-import os
-import subprocess
 import sys
+
+from program import pliant
 
 # DQN Zoo's, which is also the preset's: what acts on target updates acts this seldom.
 TARGET_PERIOD_UPDATES = 7500
@@ -29,12 +29,8 @@ ONCE = {"plasticity_injection"}
 CONTROL_PROCESSES = 3
 
 
-def pliant(*arguments):
-    command = [os.environ["PLIANT_BIN"], *arguments]
-    ran = subprocess.run(command, capture_output=True, text=True)
-    if ran.returncode != 0:
-        sys.exit(ran.stderr)
-    return json.loads(ran.stdout)
+def as_json(*arguments):
+    return json.loads(pliant(*arguments))
 
 
 def period_of(kind):
@@ -46,7 +42,7 @@ def period_of(kind):
 
 
 def bench(arguments, *options):
-    return pliant(
+    return as_json(
         "bench", "learner", arguments.preset, "--device", arguments.device, *options,
         "--set", "network.kind=nature", "--set", f"run.threads={arguments.threads}",
         "--rounds", str(arguments.rounds), "--updates", str(arguments.updates),
@@ -89,7 +85,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=8, help="even: the sides take turns at going first")
     parser.add_argument("--updates", type=int, default=20, help="updates per round")
     arguments = parser.parse_args()
-    kinds = pliant("list", "interventions", "--json")["interventions"]
+    kinds = as_json("list", "interventions", "--json")["interventions"]
     known = [kind["name"] for kind in kinds]
     unknown = [name for name in arguments.kinds if name not in known]
     if unknown:

@@ -8,6 +8,9 @@ deps="$root/.deps"
 say() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; }
 die() { say "$@"; exit 1; }
 
+# wants_help ARGUMENT..: what says so is answered before anything is built or fetched.
+wants_help() { [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; }
+
 # XDG: a relative XDG_CACHE_HOME counts as unset.
 case "${XDG_CACHE_HOME:-}" in
     /*) cache="$XDG_CACHE_HOME/pliant" ;;

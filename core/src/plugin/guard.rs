@@ -303,13 +303,7 @@ mod tests {
         }
     }
 
-    impl Checkpoint for Outspoken {
-        fn save(&self, _state: &mut StateDict) {}
-
-        fn load(&mut self, _state: &StateDict) -> Result<()> {
-            Ok(())
-        }
-    }
+    crate::stateless!(Outspoken);
 
     #[test]
     fn what_an_intervention_says_of_itself_is_heard() {

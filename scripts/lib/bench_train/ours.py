@@ -2,21 +2,11 @@
 
 import csv
 import json
-import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 
 from bench_train.cases import CAPACITY, CASES, EPSILON, LEARNING_STARTS, PLAY, WARMED_UP
-
-
-def pliant(*command):
-    """What the program prints; its error, if it is one, ends this too."""
-    ran = subprocess.run([os.environ["PLIANT_BIN"], *command], capture_output=True, text=True)
-    if ran.returncode != 0:
-        sys.exit(ran.stderr)
-    return ran.stdout
+from program import pliant
 
 
 def updates_per_s(arguments):

@@ -107,13 +107,7 @@ impl Intervention for Forgetting {
     }
 }
 
-impl Checkpoint for Forgetting {
-    fn save(&self, _state: &mut StateDict) {}
-
-    fn load(&mut self, _state: &StateDict) -> Result<()> {
-        Ok(())
-    }
-}
+pliant_core::stateless!(Forgetting);
 
 #[test]
 fn an_optimizer_that_forgets_again_and_again_remembers_in_between() {
